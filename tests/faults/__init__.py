@@ -1,0 +1,1 @@
+"""What holds when processes die, replies are lost and Redis goes away."""

@@ -1,0 +1,1 @@
+"""Every runner gives what the others give."""
