@@ -1,0 +1,31 @@
+"""What a run does next: pure decisions over a compiled graph. See :mod:`hypergraph.plan.decide`."""
+
+from hypergraph.plan.decide import Decision, decide
+from hypergraph.plan.events import Event, Failed, Paused, Started, Succeeded
+from hypergraph.plan.plan import END_NAME, Nested, Plan, PlanNode, compile_plan
+from hypergraph.plan.schedule import static_schedule
+from hypergraph.plan.state import Conflict, Phase, RunState
+from hypergraph.plan.tree import Due, Frame, RunTree, TaskEnded
+
+__all__ = [
+    "END_NAME",
+    "Conflict",
+    "Decision",
+    "Due",
+    "Event",
+    "Failed",
+    "Frame",
+    "Nested",
+    "Paused",
+    "Phase",
+    "Plan",
+    "PlanNode",
+    "RunState",
+    "RunTree",
+    "Started",
+    "Succeeded",
+    "TaskEnded",
+    "compile_plan",
+    "decide",
+    "static_schedule",
+]
