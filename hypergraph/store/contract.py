@@ -1,0 +1,163 @@
+"""What goes into the store and what comes out, as plain records.
+
+A *board* is a place where slots claim and commit: the tasks of a run, or the ranges of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+
+class Commit(NamedTuple):
+    """A task that has ended, offered by the slot that holds it."""
+
+    task: str
+    attempt: str
+    kind: str  #: "done" or "fail"
+    payload: bytes  #: sealed; see coordinator.fold
+    values: Mapping[str, bytes] = {}  #: digest -> bytes that the payload refers to
+
+
+class TaskRecord(NamedTuple):
+    """A task that falls due."""
+
+    task: str
+    score: int  #: place in its queue; smaller goes first
+    queue: str
+    needs: Sequence[str]  #: digests of small inputs, which come along with a claim
+    sealed: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the record as the scripts read it: a line for them, the rest for the worker."""
+        return f"{self.score} {self.queue} {','.join(self.needs)}\n".encode() + self.sealed
+
+
+class Advance(NamedTuple):
+    """What a coordinator decided from the journal up to `to`."""
+
+    start: int  #: it stands if the run was advanced up to here, and no further
+    to: int
+    tasks: Sequence[TaskRecord] = ()
+    end: tuple[str, bytes] | None = None  #: status and sealed note, if the run is over
+
+
+class Claim(NamedTuple):
+    """A task that a slot holds from now on."""
+
+    task: str
+    attempt: str  #: decimal, from 1
+    sealed: bytes
+    values: Sequence[bytes | None]  #: the small inputs, in the order of the record's `needs`
+
+
+class Entry(NamedTuple):
+    """One line of a run's journal."""
+
+    seq: int  #: from 1, without gaps
+    fields: Mapping[str, bytes]
+
+    @property
+    def kind(self) -> str:
+        """start, done, fail, crash, lost or end."""
+        return self.fields["k"].decode()
+
+
+class Cycled(NamedTuple):
+    """The answer to a cycle."""
+
+    status: str  #: "ok", or why nothing was done: "gone", "stop", "ended"
+    epoch: str = ""
+    seq: int = 0  #: entries in the journal
+    applied: int = 0  #: entries some coordinator has decided on
+    accepted: int = 0  #: commits that stand
+    advanced: bool = False
+    replayed: bool = False
+    others: int = 0  #: other slots that hold something
+    ready: int = 0  #: tasks in this queue that nobody holds
+    claims: Sequence[Claim] = ()
+    entries: Sequence[Entry] = ()  #: the journal from where the caller had read, up to a limit
+    maps: Sequence[str] = ()  #: open maps
+
+
+class RangeCommit(NamedTuple):
+    """The head of a range, offered by the slot that holds the range."""
+
+    range: str  #: "start-end", as claimed
+    attempt: str
+    upto: int  #: items before this one are done; the others go back
+    payload: bytes
+    failures: int = 0
+    first_failed: int = -1
+    busy_us: int = 0  #: time the items took, in microseconds
+    values: Mapping[str, bytes] = {}
+
+
+class RangeClaim(NamedTuple):
+    """A range of items that a slot holds from now on."""
+
+    start: int
+    stop: int  #: not included
+    attempt: str
+    page: str  #: first item of the page of inputs that holds the range
+    data: bytes  #: the page, or b"" when the caller has it
+
+    @property
+    def range(self) -> str:
+        """The range's id."""
+        return f"{self.start}-{self.stop}"
+
+
+class Ranged(NamedTuple):
+    """The answer to a cycle on a map."""
+
+    status: str  #: "ok", or "gone", "stop", "over"
+    epoch: str = ""
+    accepted: int = 0
+    left: int = 0  #: items uploaded and not claimed, and ranges given back
+    slots: int = 0  #: slots that hold a range
+    claim: RangeClaim | None = None
+
+
+class Fed(NamedTuple):
+    """Where a map stands, for whoever feeds it."""
+
+    status: str
+    avail: int = 0  #: items uploaded
+    cursor: int = 0  #: items claimed at least once
+    done: int = 0
+    failed: int = 0
+    read: int = 0
+
+
+class Collected(NamedTuple):
+    """Results of a map that its reader has not had."""
+
+    status: str
+    ranges: Sequence[tuple[int, bytes]] = ()  #: first item and sealed results, as completed
+    done: int = 0
+    failed: int = 0
+    busy_us: int = 0
+    avail: int = 0
+    total: int = -1  #: -1: more inputs may come
+
+
+class MapView(NamedTuple):
+    """An open map, for whoever looks after the run."""
+
+    map: str
+    open: int  #: something to claim, if more than 0
+    queue: str
+    total: int
+
+
+class RunView(NamedTuple):
+    """A run, for whoever looks after it."""
+
+    status: str
+    seq: int = 0
+    applied: int = 0
+    ready: Mapping[str, int] = {}  #: queue -> tasks nobody holds
+    slots: Sequence[str] = ()
+    maps: Sequence[MapView] = ()
+    owner: str = ""  #: client without whom the run cannot go on; "" for a submitted run

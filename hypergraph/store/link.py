@@ -1,0 +1,188 @@
+"""One process's way to a Redis: connections, scripts, and what to do when it is away.
+
+The driver's own retries are off. It re-sends what it does not know the fate of, and doubles writes:
+one INCR across a frozen server of 7 s counted 2 (redis-py 8.1). Our scripts may be sent again;
+so re-sending is done here, and only for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
+from redis.retry import Retry
+
+from hypergraph.errors import StoreFull, StoreUnavailable
+
+logger = logging.getLogger("hypergraph.store")
+
+#: Replies that mean "not now": the server loads, fails over, or cannot write to its disk.
+_AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError)
+
+_ON_MAPS = {"range", "feed", "collect", "open_map", "reap_map"}
+
+
+@cache
+def load_script(name: str) -> tuple[str, str]:
+    """Return a script's text and its SHA-1."""
+    folder = files("hypergraph.store") / "lua"
+    parts = ["prelude", "map_prelude", name] if name in _ON_MAPS else ["prelude", name]
+    if name == "tick":
+        parts = [name]
+    text = "".join((folder / f"{part}.lua").read_text() for part in parts)
+    return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def redact(url: str) -> str:
+    """Return `url` without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"***@{host}").geturl()
+
+
+class Link:
+    """Connections to one Redis, for one process. Safe to use from several threads.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        patience_s: How long a call waits for a Redis that is away. None: as long as it takes.
+        timeout_s: After this long without a reply a connection is given up, and the call re-sent.
+        stopped: Asked while waiting; True ends the wait with StoreUnavailable.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience_s: float | None = None,
+        timeout_s: float = 5.0,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.url = url
+        self.patience_s = patience_s
+        self._timeout_s = timeout_s
+        self._stopped = stopped
+        self._connect()
+
+    def _connect(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._client = self._make(self._timeout_s)
+        self._blocking = self._make(self._timeout_s + 5.0)
+
+    def _make(self, timeout_s: float) -> redis.Redis:
+        return redis.Redis.from_url(
+            self.url,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            socket_keepalive=None if self.url.startswith("unix") else True,
+            protocol=2,
+        )
+
+    @property
+    def client(self) -> redis.Redis:
+        """The driver's client. For reads, and for writes that are harmless twice."""
+        if self._pid != os.getpid():  # a fork shares sockets with its parent: never use them
+            self._connect()
+        return self._client
+
+    def close(self) -> None:
+        """Close every connection of this process."""
+        if self._pid == os.getpid():
+            self._client.close()
+            self._blocking.close()
+
+    def script(self, name: str, key: str, *args: Any) -> Any:
+        """Run a script on a run's `meta` key, and again until it is known to have happened."""
+        text, sha = load_script(name)
+
+        def send() -> Any:
+            try:
+                return self.client.execute_command("EVALSHA", sha, 1, key, *args)
+            except NoScriptError:
+                return self.client.execute_command("EVAL", text, 1, key, *args)
+
+        return self.insist(send)
+
+    def insist(self, send: Callable[[], Any]) -> Any:
+        """Call `send` until Redis answers it. `send` must be harmless when done twice.
+
+        Raises:
+            StoreUnavailable: Redis stayed away for `patience_s`.
+            StoreFull: Redis has no memory left, and stayed so for `patience_s`.
+        """
+        began = None
+        pause_s = 0.02
+        while True:
+            try:
+                answer = send()
+            except _AWAY as error:
+                problem: RedisError = error
+            except OutOfMemoryError as error:
+                problem = error
+            except ResponseError as error:
+                if not str(error).startswith(("MISCONF", "LOADING", "MASTERDOWN")):
+                    raise
+                problem = error
+            else:
+                if began is not None:
+                    logger.warning("Redis is back after %.1f s.", time.monotonic() - began)
+                return answer
+            now = time.monotonic()
+            if began is None:
+                began = now
+                logger.warning("Redis does not answer (%s); trying again.", problem)
+            if self._stopped() or (
+                self.patience_s is not None and now - began >= self.patience_s
+            ):
+                if isinstance(problem, OutOfMemoryError):
+                    raise StoreFull(redact(self.url), str(problem)) from problem
+                raise StoreUnavailable(redact(self.url), str(problem)) from problem
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, 0.5)
+
+    def read_stream(self, key: str, after: str, timeout_s: float, count: int = 500) -> list[Any]:
+        """Wait for entries of a stream behind `after`; [] after `timeout_s`, 0 for not waiting."""
+        if self._pid != os.getpid():
+            self._connect()
+        block_ms = max(1, int(min(timeout_s, 5.0) * 1000)) if timeout_s > 0 else None
+        found = self.insist(
+            lambda: self._blocking.xread({key: after}, count=count, block=block_ms)
+        )
+        return list(found[0][1]) if found else []
+
+    def pipeline(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
+        """Send commands that are harmless twice in one round trip, and return their replies."""
+        commands = list(commands)
+
+        def send() -> list[Any]:
+            pipe = self.client.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)
+            return pipe.execute()
+
+        result: list[Any] = self.insist(send)
+        return result

@@ -1,0 +1,11 @@
+-- cancel(ARGV: note) -> {status before, slots that still hold something}
+--
+-- Ends a run that has not ended. The epoch is raised, so whatever was under way commits nothing.
+local note = take()
+local meta = redis.call("hmget", KEYS[1], "status", "seq")
+if not meta[1] then return {"gone"} end
+if meta[1] == "running" then
+  redis.call("hincrby", KEYS[1], "epoch", 1)
+  finish("cancelled", note, tonumber(meta[2]))
+end
+return {meta[1]}

@@ -1,0 +1,116 @@
+-- cycle(ARGV: slot, epoch, call, want, queue, after, commits, releases?, advance) -> reply
+--
+-- One round trip of a slot: what is finished is committed, what is held and not finished goes
+-- back, what follows is added, and the next tasks are claimed.
+--
+-- A commit stands only if the run's epoch is current, the slot's lease still lists this task with
+-- this attempt, and the task still exists. Reaping takes the pair out of the lease, so a zombie
+-- that wakes up after it finds nothing to commit to, whether or not the next attempt is through.
+--
+-- `call` numbers the calls of a slot. The same number again means that the reply was lost: nothing
+-- is done twice, and the answer is given again from what the slot holds.
+--
+-- The advance is a compare-and-set: it stands if nobody else advanced since `from`, and, when it
+-- speculates on this call's own commits, if these are all that happened since.
+local slot, epoch, call, want, queue, after = take(), take(), take(), take_number(), take(), take_number()
+local meta = redis.call("hmget", KEYS[1], "status", "epoch", "seq", "applied")
+if not meta[1] then return {"gone"} end
+if meta[1] ~= "running" or (epoch ~= "" and epoch ~= meta[2]) then
+  redis.call("hdel", key("slots"), slot)
+  return {"stop", meta[1], meta[2]}
+end
+local seq, applied = tonumber(meta[3]), tonumber(meta[4])
+local tasks, slots = key("tasks"), key("slots")
+local replay = redis.call("hget", key("calls"), slot) == call
+local held, order = read_lease(slots, slot)
+local accepted, advanced = 0, 0
+
+if not replay then
+  local before, commits, refused = seq, take_number(), {}
+  for _ = 1, commits do
+    local id, attempt, kind, payload, values = take(), take(), take(), take(), take_number()
+    local stands = held[id] == attempt and redis.call("hexists", tasks, id) == 1
+    if not stands then refused[#refused + 1] = id end
+    for _ = 1, values do
+      local digest, data = take(), take()
+      if stands then redis.call("hset", key("values"), digest, data) end
+    end
+    if stands then
+      redis.call("hdel", tasks, id)
+      redis.call("hdel", key("attempts"), id)
+      redis.call("hdel", key("deaths"), id)
+      redis.call("srem", key("alone"), id)
+      if redis.call("srem", key("maps"), id) == 1 then drop_map(id) end
+      seq = seq + 1
+      log(seq, "k", kind, "task", id, "a", attempt, "w", slot, "p", payload)
+      accepted = accepted + 1
+    end
+    held[id] = nil
+  end
+  for _, id in ipairs(order) do
+    local record = held[id] and redis.call("hget", tasks, id)
+    if record then
+      redis.call("hincrby", key("attempts"), id, -1)
+      make_ready(id, record)
+    end
+  end
+  local from = take()
+  if from ~= "" then
+    local to, added = take_number(), take_number()
+    local alone = commits == 0 or (before + commits == to and accepted == commits)
+    if applied == tonumber(from) and to <= seq and alone then
+      advanced, applied = 1, to
+      redis.call("hset", KEYS[1], "applied", to)
+    end
+    for _ = 1, added do
+      local id, record = take(), take()
+      if advanced == 1 then
+        local _, where = split_record(record)
+        redis.call("sadd", key("queues"), where)
+        redis.call("hset", tasks, id, record)
+        make_ready(id, record)
+      end
+    end
+    local over, note = take(), take()
+    if advanced == 1 and over ~= "" then
+      finish(over, note, seq)
+      return {"ended", over, accepted}
+    end
+  end
+  local hold = {}
+  local ready = key("ready:" .. queue)
+  while #hold < want do
+    local id = redis.call("zpopmin", ready, 1)[1]
+    if not id then break end
+    local lonely = redis.call("sismember", key("alone"), id) == 1
+    if lonely and #hold > 0 then
+      make_ready(id, redis.call("hget", tasks, id))
+      break
+    end
+    if redis.call("hexists", tasks, id) == 1 then
+      hold[#hold + 1] = id .. ":" .. redis.call("hincrby", key("attempts"), id, 1)
+    end
+    if lonely then break end
+  end
+  write_lease(slots, slot, hold)
+  redis.call("hset", key("calls"), slot, call)
+end
+
+local claims = {}
+held, order = read_lease(slots, slot)
+for _, id in ipairs(order) do
+  local record = redis.call("hget", tasks, id)
+  if record then
+    local _, _, needs, signed = split_record(record)
+    local values = {}
+    for digest in string.gmatch(needs, "[^,]+") do
+      values[#values + 1] = redis.call("hget", key("values"), digest)
+    end
+    claims[#claims + 1] = {id, held[id], signed, values}
+  end
+end
+local entries = redis.call("xrange", key("journal"), whole(after + 1) .. "-0", "+", "COUNT", 500)
+local others = redis.call("hlen", slots)
+if #claims > 0 then others = others - 1 end
+return {"ok", meta[2], seq, applied, accepted, advanced, replay and 1 or 0, others,
+  redis.call("zcard", key("ready:" .. queue)), claims, entries, open_maps()}

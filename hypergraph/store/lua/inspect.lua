@@ -1,0 +1,24 @@
+-- inspect() -> {status, seq, applied, {queue, ready, ...}, {slot, ...}, {map, ready, cursor, avail,
+-- over, queue, ...}, owner, owner alive until}
+--
+-- What a reconciler needs to see whether anything is missing.
+local meta = redis.call("hmget", KEYS[1], "status", "seq", "applied", "owner")
+if not meta[1] then return {"gone"} end
+local ready, slots, maps = {}, redis.call("hkeys", key("slots")), {}
+for _, queue in ipairs(redis.call("smembers", key("queues"))) do
+  ready[#ready + 1] = queue
+  ready[#ready + 1] = redis.call("zcard", key("ready:" .. queue))
+end
+for _, map in ipairs(open_maps()) do
+  local m = "m:" .. map .. ":"
+  local v = redis.call("hmget", key(m .. "state"), "cursor", "avail", "queue", "read", "window", "total")
+  local open = redis.call("zcard", key(m .. "ready"))
+  local at, avail, read, window = tonumber(v[1]), tonumber(v[2]), tonumber(v[4]), tonumber(v[5])
+  if at < avail and (window == 0 or at - read < window) then open = open + 1 end
+  maps[#maps + 1] = map
+  maps[#maps + 1] = open
+  maps[#maps + 1] = v[3]
+  maps[#maps + 1] = v[6]
+  for _, slot in ipairs(redis.call("hkeys", key(m .. "slots"))) do slots[#slots + 1] = slot end
+end
+return {meta[1], meta[2], meta[3], ready, slots, maps, meta[4] or ""}

@@ -1,0 +1,100 @@
+-- What every script on a run begins with.
+--
+-- KEYS[1] is the run's `meta`. The other keys of the run derive from it: they share its hash tag,
+-- so they live in its slot also on a cluster. keys.py lists them with type and meaning.
+--
+-- Replies hold plain strings, integers and tables only: cmsgpack and struct do not pass fakeredis.
+local base = string.sub(KEYS[1], 1, -5)
+local function key(part) return base .. part end
+
+local cursor_ = 0
+local function take() cursor_ = cursor_ + 1 return ARGV[cursor_] end
+local function take_number() return tonumber(take()) end
+
+-- Lua 5.1 writes 1.7e+12 for a time in milliseconds.
+local function whole(n) return string.format("%.0f", n) end
+
+local function now_ms()
+  local t = redis.call("time")
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+
+-- A lease is "id:attempt,id:attempt"; ids are percent-quoted, so neither sign occurs in them.
+local function read_lease(slots, slot)
+  local held, order = {}, {}
+  local text = redis.call("hget", slots, slot)
+  if text then
+    for id, attempt in string.gmatch(text, "([^,:]+):(%d+)") do
+      held[id] = attempt
+      order[#order + 1] = id
+    end
+  end
+  return held, order
+end
+
+local function write_lease(slots, slot, hold)
+  if #hold == 0 then
+    redis.call("hdel", slots, slot)
+  else
+    redis.call("hset", slots, slot, table.concat(hold, ","))
+  end
+end
+
+-- One entry of the journal. Its id is the sequence number, so that a reader can say where it was.
+local function log(seq, ...)
+  redis.call("xadd", key("journal"), seq .. "-0", ...)
+  redis.call("hset", KEYS[1], "seq", seq)
+end
+
+-- A task record is "score queue digest,digest\n" and the signed bytes. The header is for scripts.
+local function split_record(record)
+  local stop = string.find(record, "\n", 1, true)
+  local score, queue, needs = string.match(string.sub(record, 1, stop - 1), "^(%S+) (%S+) (%S*)$")
+  return score, queue, needs, string.sub(record, stop + 1)
+end
+
+local function make_ready(id, record)
+  local score, queue = split_record(record)
+  redis.call("zadd", key("ready:" .. queue), score, id)
+end
+
+-- The maps of this run that have ranges to give, or will have.
+local function open_maps()
+  local open = {}
+  for _, map in ipairs(redis.call("smembers", key("maps"))) do
+    if redis.call("hexists", key("m:" .. map .. ":state"), "over") == 0 then open[#open + 1] = map end
+  end
+  return open
+end
+
+local map_work = {"ready", "slots", "calls", "attempts", "deaths", "alone", "pages", "starts", "left"}
+local map_record = {"state", "out", "fresh", "journal"}
+
+-- Remove a map whose results have been gathered.
+local function drop_map(map)
+  for _, parts in ipairs({map_work, map_record}) do
+    for _, part in ipairs(parts) do redis.call("unlink", key("m:" .. map .. ":" .. part)) end
+  end
+end
+
+-- End the run: nothing can be claimed or committed after this, and the record begins to age.
+local function finish(status, note, seq)
+  local keep_ms = tonumber(redis.call("hget", KEYS[1], "keep_ms"))
+  redis.call("hset", KEYS[1], "status", status, "ended_ms", whole(now_ms()))
+  log(seq + 1, "k", "end", "status", status, "p", note)
+  redis.call("xadd", key("end"), "1-0", "status", status, "p", note)
+  for _, queue in ipairs(redis.call("smembers", key("queues"))) do
+    redis.call("del", key("ready:" .. queue))
+  end
+  redis.call("unlink", key("tasks"), key("slots"), key("calls"), key("attempts"), key("deaths"),
+    key("alone"), key("refused"))
+  for _, map in ipairs(redis.call("smembers", key("maps"))) do
+    for _, part in ipairs(map_work) do redis.call("unlink", key("m:" .. map .. ":" .. part)) end
+    for _, part in ipairs(map_record) do
+      redis.call("pexpire", key("m:" .. map .. ":" .. part), keep_ms)
+    end
+  end
+  for _, part in ipairs({"journal", "end", "values", "queues", "maps", "meta"}) do
+    redis.call("pexpire", key(part), keep_ms)
+  end
+end

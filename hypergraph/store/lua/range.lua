@@ -1,0 +1,87 @@
+-- range(ARGV: map, slot, epoch, call, want, page, commits) -> reply
+--
+-- The cycle of a map: commits ranges, gives back the rest, claims the next range. The rules for
+-- leases, calls and replays are those of `cycle`. A range may be committed in part: its head
+-- stands and its tail goes back uncounted. A claim never crosses a page of inputs; the page comes
+-- along unless the slot says (`page`) that it has it.
+local slot, epoch, call, want, page = take(), take(), take(), take_number(), take()
+local meta = redis.call("hmget", KEYS[1], "status", "epoch", "seq")
+if not meta[1] then return {"gone"} end
+local live = redis.call("hmget", state, "cursor", "over")
+if meta[1] ~= "running" or (epoch ~= "" and epoch ~= meta[2]) or not live[1] or live[2] then
+  redis.call("hdel", part("slots"), slot)
+  return {"stop", meta[1], meta[2]}
+end
+local slots, seq = part("slots"), tonumber(meta[3])
+local held, order = read_lease(slots, slot)
+local accepted = 0
+
+if redis.call("hget", part("calls"), slot) ~= call then
+  for _ = 1, take_number() do
+    local id, attempt, upto, payload, failures, first, busy_us, values =
+      take(), take(), take_number(), take(), take_number(), take_number(), take(), take_number()
+    local stands = held[id] == attempt
+    for _ = 1, values do
+      local digest, data = take(), take()
+      if stands then redis.call("hset", key("values"), digest, data) end
+    end
+    if stands then
+      local s, e = bounds(id)
+      commit_range(s, upto, attempt, slot, payload, failures, first, busy_us)
+      redis.call("hdel", part("deaths"), id)
+      give_back(upto, e, tonumber(attempt) - 1)
+      held[id] = nil
+      accepted = accepted + 1
+    end
+  end
+  for _, id in ipairs(order) do
+    if held[id] then
+      local s, e = bounds(id)
+      give_back(s, e, tonumber(held[id]) - 1)
+    end
+  end
+  write_lease(slots, slot, {})
+  if is_over() then return {"over", close_map(seq), accepted} end
+  local v = redis.call("hmget", state, "cursor", "avail", "fail_at", "stops", "read", "window")
+  local at, avail, fail_at, read, window =
+    tonumber(v[1]), tonumber(v[2]), tonumber(v[3]), tonumber(v[5]), tonumber(v[6])
+  local last = avail
+  if v[4] == "1" and fail_at >= 0 then last = math.min(avail, fail_at) end
+  local s, e, attempt = nil, nil, 1
+  while want > 0 and not s do
+    local id = redis.call("zpopmin", part("ready"), 1)[1]
+    if id then
+      local from, to = bounds(id)
+      attempt = tonumber(redis.call("hget", part("attempts"), id) or "0") + 1
+      redis.call("hdel", part("attempts"), id)
+      local lonely = redis.call("srem", part("alone"), id) == 1
+      if from < last or v[4] ~= "1" or fail_at < 0 then
+        s, e = from, math.min(to, from + (lonely and 1 or want))
+        give_back(e, to, attempt - 1, lonely)
+      end
+    elseif at < last and (window == 0 or at - read < window) then
+      local following = redis.call("zrangebyscore", part("starts"), "(" .. whole(at), "+inf",
+        "LIMIT", 0, 1)[1]
+      s, e = at, math.min(last, at + want, following and tonumber(following) or last)
+      redis.call("hset", state, "cursor", whole(e))
+      attempt = 1
+    else
+      break
+    end
+  end
+  if s then write_lease(slots, slot, {whole(s) .. "-" .. whole(e) .. ":" .. attempt}) end
+  redis.call("hset", part("calls"), slot, call)
+  held, order = read_lease(slots, slot)
+end
+
+local v = redis.call("hmget", state, "cursor", "avail", "total")
+local claim = {}
+if #order > 0 then
+  local s, e = bounds(order[1])
+  local start = redis.call("zrevrangebyscore", part("starts"), s, "-inf", "LIMIT", 0, 1)[1]
+  local bytes = ""
+  if start ~= page then bytes = redis.call("hget", part("pages"), start) end
+  claim = {s, e, held[order[1]], start, bytes}
+end
+local left = tonumber(v[2]) - tonumber(v[1]) + redis.call("zcard", part("ready"))
+return {"ok", meta[2], accepted, left, redis.call("hlen", slots), claim}

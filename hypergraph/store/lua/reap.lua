@@ -1,0 +1,49 @@
+-- reap(ARGV: prefix, guilty task, guilty item, limit, crash payload) -> {reaped, ended map or ""}
+--
+-- Takes away what the slots whose names begin with `prefix` hold: their process is dead. The task
+-- or item its body was in counts a death; at `limit` deaths it is committed as failed, with the
+-- payload. Everything else goes back uncounted. When nobody knows where the process was ("?"), a
+-- lease of one counts, and what was held together comes back to be claimed one at a time.
+local prefix, guilty, item, limit, payload = take(), take(), take_number(), take_number(), take()
+local meta = redis.call("hmget", KEYS[1], "status", "seq")
+if not meta[1] then return {"gone", 0} end
+local seq, reaped, dead = tonumber(meta[2]), 0, 0
+if meta[1] ~= "running" then return {meta[1], 0} end
+
+local function slots_of(slots)
+  local found = {}
+  for _, slot in ipairs(redis.call("hkeys", slots)) do
+    if string.sub(slot, 1, #prefix) == prefix then found[#found + 1] = slot end
+  end
+  return found
+end
+
+for _, slot in ipairs(slots_of(key("slots"))) do
+  local held, order = read_lease(key("slots"), slot)
+  redis.call("hdel", key("slots"), slot)
+  for _, id in ipairs(order) do
+    local record = redis.call("hget", key("tasks"), id)
+    if record then
+      reaped = reaped + 1
+      local counted = guilty == id or (guilty == "?" and #order == 1)
+      if counted and redis.call("hincrby", key("deaths"), id, 1) >= limit then
+        redis.call("hdel", key("tasks"), id)
+        redis.call("hdel", key("deaths"), id)
+        redis.call("hdel", key("attempts"), id)
+        seq = seq + 1
+        log(seq, "k", "crash", "task", id, "a", held[id], "w", slot, "p", payload)
+        dead = dead + 1
+      else
+        if counted then
+          seq = seq + 1
+          log(seq, "k", "lost", "task", id, "a", held[id], "w", slot, "p", payload)
+        else
+          redis.call("hincrby", key("attempts"), id, -1)
+        end
+        if guilty == "?" then redis.call("sadd", key("alone"), id) end
+        make_ready(id, record)
+      end
+    end
+  end
+end
+return {"running", reaped, dead}

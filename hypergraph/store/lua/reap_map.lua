@@ -1,0 +1,40 @@
+-- reap_map(ARGV: map, prefix, guilty map, guilty item, limit, crash payload) -> {status, reaped}
+--
+-- `reap` for the ranges of a map. The range around a guilty item is cut in three: what lies before
+-- and behind goes back uncounted, the item alone counts a death.
+local prefix, guilty, item, limit, payload =
+  take(), take(), take_number(), take_number(), take()
+local meta = redis.call("hmget", KEYS[1], "status", "seq")
+if not meta[1] then return {"gone", 0} end
+local seq, reaped = tonumber(meta[2]), 0
+local live = redis.call("hmget", state, "cursor", "over")
+if meta[1] ~= "running" or not live[1] or live[2] then return {meta[1], 0} end
+for _, slot in ipairs(redis.call("hkeys", part("slots"))) do
+  if string.sub(slot, 1, #prefix) == prefix then
+    local held = read_lease(part("slots"), slot)
+    redis.call("hdel", part("slots"), slot)
+    for id, attempt in pairs(held) do
+      reaped = reaped + 1
+      local s, e = bounds(id)
+      local at = nil
+      if guilty == board and item >= s and item < e then at = item end
+      if guilty == "?" and e - s == 1 then at = s end
+      if not at then
+        give_back(s, e, tonumber(attempt) - 1, guilty == "?")
+      else
+        give_back(s, at, tonumber(attempt) - 1)
+        give_back(at + 1, e, tonumber(attempt) - 1)
+        local deaths = redis.call("hincrby", part("deaths"), whole(at), 1)
+        if deaths >= limit then
+          redis.call("hdel", part("deaths"), whole(at))
+          commit_range(at, at + 1, attempt, slot, payload, 1, at, 0)
+        else
+          give_back(at, at + 1, tonumber(attempt), true)
+          log_range("k", "lost", "s", whole(at), "a", attempt, "w", slot, "p", payload)
+        end
+      end
+    end
+  end
+end
+if reaped > 0 and is_over() then return {close_map(seq), reaped} end
+return {"running", reaped}
