@@ -1,6 +1,13 @@
 """The program that serves fakeredis on an ephemeral port of the loopback interface.
 
 It runs under a guardian in a process of its own and reports its port and its version on fd 3.
+
+fakeredis 2.40 makes its sockets non-blocking in order to poll them, and reads line by line. That
+is right for small values only, so both are replaced here:
+
+- Python's `sendall` fails when the reader is behind by more than the kernel buffers (some MB), and
+  the next reply reaches the client as part of the one that was cut off.
+- A binary value of 20 MB has 80,000 "lines", and appending each to what came before copies it all.
 """
 
 from __future__ import annotations
@@ -9,18 +16,24 @@ import os
 import select
 import socket
 from importlib.metadata import version
+from io import BufferedReader
 from typing import Any
 
 from fakeredis import TcpFakeServer
 
+# Appending n chunks copies n * n / 2 chunks; so does cutting n commands off a chunk.
+_CHUNK_BYTES = 1 << 16
+
+
+class _Chunks(BufferedReader):
+    """Gives what has come so far instead of lines; ``b""`` when nothing has."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return self.read1(_CHUNK_BYTES)
+
 
 class _PatientSocket(socket.socket):
-    """A non-blocking socket whose `sendall` waits for slow readers.
-
-    fakeredis 2.40 makes its sockets non-blocking in order to poll them. Python's `sendall` then
-    fails when the reader is behind by more than the kernel buffers (a few MB), and what follows
-    reaches the client as part of the reply that was cut off.
-    """
+    """A non-blocking socket that waits for slow readers."""
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         rest = memoryview(data).cast("B")
@@ -29,6 +42,9 @@ class _PatientSocket(socket.socket):
                 rest = rest[self.send(rest, flags) :]
             except BlockingIOError:
                 select.select([], [self], [])
+
+    def makefile(self, mode: str = "rb", buffering: int | None = None, **_: Any) -> Any:
+        return _Chunks(super().makefile("rb", buffering=0), _CHUNK_BYTES)
 
 
 class _Server(TcpFakeServer):

@@ -7,9 +7,12 @@ from collections.abc import Callable
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.redis_server import AOF, RedisServer
 
+NO_RETRY = Retry(NoBackoff(), 0)
 MakeRedis = Callable[..., RedisServer]
 
 
@@ -27,7 +30,7 @@ def test_it_remembers_through_kill_9_and_keeps_its_url(make_redis: MakeRedis, tc
 
 def test_it_asks_for_the_password(redis_server: RedisServer) -> None:
     with (
-        redis.Redis(unix_socket_path=redis_server.address.path) as client,
+        redis.Redis(unix_socket_path=redis_server.address.path, retry=NO_RETRY) as client,
         pytest.raises(redis.AuthenticationError),
     ):
         client.ping()
@@ -36,7 +39,7 @@ def test_it_asks_for_the_password(redis_server: RedisServer) -> None:
 def test_it_can_be_frozen(make_redis: MakeRedis) -> None:
     server = make_redis()
     pid = server.freeze()
-    with redis.Redis.from_url(server.url, socket_timeout=0.1, retry=None) as client:
+    with redis.Redis.from_url(server.url, socket_timeout=0.1, retry=NO_RETRY) as client:
         with pytest.raises(redis.TimeoutError):
             client.ping()
         server.thaw(pid)
