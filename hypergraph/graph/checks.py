@@ -11,11 +11,12 @@ from itertools import combinations
 from keyword import iskeyword
 from typing import Any
 
-from hypergraph.errors import GraphConfigError, did_you_mean, quoted
+from hypergraph.errors import GraphConfigError
 from hypergraph.graph.mutex import branches, mutually_exclusive
 from hypergraph.graph.structure import Structure, targets_of
 from hypergraph.nodes import GraphNode, HyperNode, RouteNode
 from hypergraph.nodes.graph_node import RESERVED_IN_GRAPH_NAMES
+from hypergraph.wording import did_you_mean, quoted
 
 
 def check(structure: Structure, name: str | None) -> None:

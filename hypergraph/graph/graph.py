@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from typing import Any
 
-from hypergraph.errors import did_you_mean, quoted
 from hypergraph.graph.checks import check
 from hypergraph.graph.input_spec import InputSpec, classify
 from hypergraph.graph.structure import Structure
 from hypergraph.nodes import GraphNode, HyperNode, InterruptNode
+from hypergraph.wording import did_you_mean, quoted
 
 
 class Graph:

@@ -44,6 +44,4 @@ def classify(structure: Structure, bound: Mapping[str, Any]) -> InputSpec:
             optional.append(name)
         else:
             required.append(name)
-    return InputSpec(
-        tuple(required), tuple(optional), tuple(seeds), dict(bound), tuple(internal)
-    )
+    return InputSpec(tuple(required), tuple(optional), tuple(seeds), dict(bound), tuple(internal))

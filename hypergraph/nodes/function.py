@@ -270,7 +270,7 @@ def _warn_of_lost_result(made: FunctionNode) -> None:
         level, frame = level + 1, frame.f_back
     warnings.warn(
         f"Function {made._callee.name!r} has return type {made._callee.hints['return']!r} but no "
-        "output_name, so its result is dropped. Give it one: @node(output_name=\"...\"). If it "
+        'output_name, so its result is dropped. Give it one: @node(output_name="..."). If it '
         "is run for its effect, annotate it with `-> None`.",
         UserWarning,
         stacklevel=level - 1,

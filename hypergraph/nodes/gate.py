@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
-from hypergraph.errors import quoted
 from hypergraph.nodes.function import CallableNode
+from hypergraph.wording import quoted
 
 
 class _Sentinel(type):

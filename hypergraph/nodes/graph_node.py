@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from hypergraph.errors import did_you_mean, quoted
 from hypergraph.nodes.base import HyperNode
+from hypergraph.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
     from hypergraph.graph import Graph

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hypergraph.errors import RenameError, did_you_mean, quoted
+from hypergraph.errors import RenameError
+from hypergraph.wording import did_you_mean, quoted
 
 RenameKind = Literal["name", "inputs", "outputs"]
 
@@ -93,7 +94,9 @@ def _about_unknown(
     chain = _chain(name, kind, history)
     if len(chain) > 1:
         return f"{name!r} was renamed: {'→'.join(chain)}. {current} (node {node!r})."
-    return f"{name!r} not found in the {kind} of node {node!r}.{did_you_mean(name, names)} {current}"
+    return (
+        f"{name!r} not found in the {kind} of node {node!r}.{did_you_mean(name, names)} {current}"
+    )
 
 
 def _chain(name: str, kind: RenameKind, history: Iterable[RenameEntry]) -> list[str]:
