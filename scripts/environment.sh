@@ -80,7 +80,7 @@ is_new_enough() {
 # Debian takes ensurepip out of Python and puts it into python3-venv. Without it, pip of
 # python3-pip can install into an environment that has none of its own.
 make_environment() {
-    if "$1" -c 'import ensurepip, venv' 2>/dev/null; then
+    if "$1" -c 'import venv; from ensurepip import version' 2>/dev/null; then
         "$1" -m venv "$2" || fail "cannot make an environment in $2"
     elif "$1" -c 'import venv' 2>/dev/null && "$1" -m pip --version >/dev/null 2>&1; then
         "$1" -m venv --without-pip "$2" || fail "cannot make an environment in $2"

@@ -34,7 +34,7 @@ class Verdict:
 
 FIGURES = (
     Figure("one-node run, hot", "hot", "Dask", most=0.3),
-    Figure("one-node run after 1.5 s idle", "idle", "Dask", most=0.7),
+    Figure("one-node run, 1.5 s idle", "idle", "Dask", most=0.7),
     Figure("chain of 200 nodes, per hop", "chain", "Dask", most=0.25),
     Figure("map, no chunk size given", "map", "Dask futures", least=50),
     Figure("map, no chunk size given", "map", "Dask bag", least=1.5),
@@ -86,7 +86,7 @@ def _import_verdict(results: Results) -> Verdict:
     bare, asyncio, ours = (
         results.row(IMPORT, name) for name in ("bare Python", "import asyncio", "import hypergraph")
     )
-    title = "import hypergraph, over bare Python"
+    title = "import, over bare Python"
     if bare is None or asyncio is None or ours is None:
         return Verdict(title, f"<= {IMPORT_MS:g} ms", "not measured", None)
     limit = max(IMPORT_MS, IMPORT_RATIO * (asyncio.summary.median - bare.summary.median))

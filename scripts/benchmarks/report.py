@@ -14,8 +14,8 @@ from scripts.benchmarks.workloads import WORKLOADS
 
 #: What one has to know to read the numbers.
 CAVEATS = (
-    "The nodes do nothing, so this is overhead and nothing else. With 10 ms of work per item "
-    "all contenders with two processes are about equally fast.",
+    "The nodes do nothing, so this is overhead and nothing else. The more a node does, the "
+    "less the differences matter.",
     "Client, workers, scheduler and Redis share the cores of one machine; no network is involved.",
     "Each contender runs alone, in a process of its own that is started anew in each round. "
     "Starting it, building graphs and warming up are not timed.",
@@ -24,7 +24,7 @@ CAVEATS = (
     "Only hypergraph keeps run state and results in Redis and survives the death of a worker "
     "or the client; Dask recomputes what a lost worker held; a pool breaks when a process dies.",
     "Dask's client collects messages for 10 ms, which is most of its hot one-node run; calls "
-    "further apart do not wait, see the rows of the workload in between.",
+    "further apart do not wait, see the table with 15 ms between calls.",
     "Dask futures hold tasks back on the scheduler by default; 'not queued' is the same with "
     "distributed.scheduler.worker-saturation = inf.",
     "hypergraph runs with progress=False, and its chain returns the last value only.",
@@ -83,12 +83,12 @@ def _rows(heading: str, rows: Sequence[Row], ours: Row | None, against: str) -> 
     """Return a table of one workload; its last column divides `ours` by each row."""
     if not rows:
         return ""
-    lines = [heading, f"  {'':<34}{'median':>9}{'lowest .. highest':>22}{against:>13}"]
+    lines = [heading, f"  {'':<33}{'median':>10}{'lowest .. highest':>24}{against:>13}"]
     for row in rows:
         summary = row.summary
         spread = f"{number(summary.low)} .. {number(summary.high)}"
         lines.append(
-            f"  {_name(row):<34}{number(summary.median):>9}{spread:>22}{_ratio(ours, row):>13}"
+            f"  {_name(row):<33}{number(summary.median):>10}{spread:>24}{_ratio(ours, row):>13}"
         )
     return "\n".join(lines)
 
@@ -98,13 +98,15 @@ def _name(row: Row) -> str:
 
 
 def _ratio(ours: Row | None, row: Row) -> str:
-    divided = ratio(ours.rounds, row.rounds) if ours else None
+    if ours is None or ours.name == row.name:
+        return ""
+    divided = ratio(ours.rounds, row.rounds)
     return number(divided.median) if divided else ""
 
 
 def _figures(results: Results) -> str:
     lines = [
-        f"  {verdict.title:<34}{verdict.required:<22}{verdict.measured:<24}{_word(verdict)}"
+        f"  {verdict.title:<31}{verdict.required:<23}{verdict.measured:<19}{_word(verdict):>7}"
         for verdict in verdicts(results)
     ]
     return "\n".join(["Promised figures, ours / theirs", *lines]) if lines else ""
