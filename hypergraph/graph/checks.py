@@ -69,7 +69,7 @@ def _no_reserved_character(name: str, kind: str) -> None:
         if char in name:
             raise GraphConfigError(
                 f"Invalid {kind} name {_short(name)}: it cannot contain {char!r}, which separates "
-                f"the parts of a path. Try {_short(name.replace(char, '_'))}."
+                "the parts of a path. Use '_' in its place."
             )
 
 
@@ -81,30 +81,40 @@ def _not_reserved(node: HyperNode) -> None:
         )
 
 
-def _named_well(node: HyperNode) -> None:
+def _name_is_identifier(node: HyperNode) -> None:
     if isinstance(node, GraphNode):
         _no_reserved_character(node.name, "node")
-        return
-    _refuse_odd(node.name, "node name", ".with_name(...)", "")
-
-
-def _outputs_named_well(node: HyperNode) -> None:
-    if isinstance(node, GraphNode):
-        return
-    for output in node.outputs:
-        _refuse_odd(output, "output name", ".with_outputs(...)", f" of node {_short(node.name)}")
-
-
-def _refuse_odd(name: str, what: str, fix: str, of: str) -> None:
-    if not name.isidentifier():
+    elif not node.name.isidentifier():
         raise GraphConfigError(
-            f"Invalid {what} {_short(name)}{of}: names must be valid Python identifiers. "
-            f"Rename it with {fix}."
+            f"Invalid node name {_short(node.name)}: names must be valid Python identifiers. "
+            "Rename the node with .with_name(...)."
         )
-    if iskeyword(name):
+
+
+def _name_is_no_keyword(node: HyperNode) -> None:
+    if iskeyword(node.name) and not isinstance(node, GraphNode):
         raise GraphConfigError(
-            f"Invalid {what} {name!r}{of}: it is a Python keyword. Rename it with {fix}."
+            f"Invalid node name {node.name!r}: it is a Python keyword. Rename the node with "
+            ".with_name(...)."
         )
+
+
+def _outputs_are_identifiers(node: HyperNode) -> None:
+    for output in () if isinstance(node, GraphNode) else node.outputs:
+        if not output.isidentifier():
+            raise GraphConfigError(
+                f"Invalid output name {_short(output)} of node {_short(node.name)}: names must be "
+                "valid Python identifiers. Change output_name."
+            )
+
+
+def _outputs_are_no_keywords(node: HyperNode) -> None:
+    for output in () if isinstance(node, GraphNode) else node.outputs:
+        if iskeyword(output):
+            raise GraphConfigError(
+                f"Invalid output name {output!r} of node {node.name!r}: it is a Python keyword. "
+                "Change output_name."
+            )
 
 
 def _pauses_are_not_mapped(node: HyperNode) -> None:
@@ -117,13 +127,11 @@ def _pauses_are_not_mapped(node: HyperNode) -> None:
 
 
 def _first_interrupt(node: GraphNode) -> str:
-    for inner in node.graph.nodes.values():
-        if isinstance(inner, GraphNode):
-            if inner.graph.has_interrupts:
-                return _first_interrupt(inner)
-        elif inner in node.graph.interrupt_nodes:
-            return repr(inner.name)
-    return "nested"
+    if node.graph.interrupt_nodes:
+        return f"{node.name}/{node.graph.interrupt_nodes[0].name}"
+    nested = (inner for inner in node.graph.nodes.values() if isinstance(inner, GraphNode))
+    deeper = next(inner for inner in nested if inner.graph.has_interrupts)
+    return f"{node.name}/{_first_interrupt(deeper)}"
 
 
 def _no_nested_name_taken(structure: Structure) -> None:
@@ -219,11 +227,13 @@ def _sharing(structure: Structure, targets: Sequence[str]) -> Iterator[tuple[str
 
 
 def _short(name: str) -> str:
-    return repr(name) if len(name) <= 1100 else repr(name[:1000] + "…")
+    return repr(name) if len(name) <= 1000 else repr(name[:200] + "…" + name[-20:])
 
 
 _NODE_RULES: tuple[Callable[[HyperNode], None], ...] = (
     _not_reserved,
-    _named_well,
-    _outputs_named_well,
+    _name_is_identifier,
+    _name_is_no_keyword,
+    _outputs_are_identifiers,
+    _outputs_are_no_keywords,
 )

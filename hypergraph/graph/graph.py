@@ -71,7 +71,7 @@ class Graph:
     @property
     def outputs(self) -> tuple[str, ...]:
         """All output names in node order, each once."""
-        return tuple(self._structure.producers)
+        return self._structure.outputs
 
     @property
     def leaf_outputs(self) -> tuple[str, ...]:
@@ -96,16 +96,12 @@ class Graph:
 
         A nested graph with such a runner of its own does not count.
         """
-        return any(node.is_async and not _takes_care_of_async(node) for node in self._nodes)
+        return self._structure.has_async_nodes
 
     @property
     def has_interrupts(self) -> bool:
         """Whether a run may pause: an `InterruptNode` here or in a nested graph."""
-        return any(
-            isinstance(node, InterruptNode)
-            or (isinstance(node, GraphNode) and node.graph.has_interrupts)
-            for node in self._nodes
-        )
+        return self._structure.has_interrupts
 
     @property
     def interrupt_nodes(self) -> list[InterruptNode]:
@@ -144,9 +140,11 @@ class Graph:
         Raises:
             ImportError: networkx is not installed.
         """
-        from hypergraph.graph.picture import as_networkx
+        if "nx_graph" not in self._cache:
+            from hypergraph.graph.picture import as_networkx
 
-        return as_networkx(self._structure)
+            self._cache["nx_graph"] = as_networkx(self._structure)
+        return self._cache["nx_graph"]
 
     def producers_of(self, name: str) -> tuple[HyperNode, ...]:
         """Return the nodes that output `name`, in list order."""
@@ -265,10 +263,6 @@ def _only_nodes(nodes: Iterable[HyperNode]) -> tuple[HyperNode, ...]:
         hint = " Decorate it with @node(output_name=...)." if callable(node) else ""
         raise TypeError(f"A Graph holds nodes; got {node!r}, a {type(node).__name__}.{hint}")
     return nodes
-
-
-def _takes_care_of_async(node: HyperNode) -> bool:
-    return isinstance(node, GraphNode) and node.brings_async_runner
 
 
 def _listed(names: Iterable[str], most: int = 12) -> str:

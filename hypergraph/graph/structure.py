@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 
-from hypergraph.nodes import END, GateNode, HyperNode
+from hypergraph.nodes import END, GateNode, GraphNode, HyperNode, InterruptNode
 
 Edge = tuple[int, int]
 
@@ -93,6 +93,28 @@ class Structure:
 
         travelling = (name for name in self.consumers if name in self.producers)
         return frozenset(name for name in travelling if lies_on_cycle(name))
+
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        """All output names in node order, each once."""
+        return tuple(self.producers)
+
+    @cached_property
+    def has_async_nodes(self) -> bool:
+        """Whether some node is async and no runner of its own takes care of it."""
+        return any(
+            node.is_async and not (isinstance(node, GraphNode) and node.brings_async_runner)
+            for node in self.nodes
+        )
+
+    @cached_property
+    def has_interrupts(self) -> bool:
+        """Whether there is an `InterruptNode`, here or in a nested graph."""
+        return any(
+            isinstance(node, InterruptNode)
+            or (isinstance(node, GraphNode) and node.graph.has_interrupts)
+            for node in self.nodes
+        )
 
     @cached_property
     def controlled_by(self) -> Mapping[str, list[str]]:

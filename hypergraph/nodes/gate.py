@@ -116,15 +116,15 @@ class RouteNode(GateNode):
         self.descriptions = dict(targets) if isinstance(targets, Mapping) else {}
         if not self.targets:
             raise ValueError(f"Gate {self.name!r} needs at least one target, a node name or END.")
+        if fallback is not None and fallback not in self.targets:
+            self.targets.append(fallback)
+        for target in self.targets:
+            _refuse_odd_target(target, self.name)
         if fallback is not None and multi_target:
             raise ValueError(
                 f"Gate {self.name!r} cannot have both fallback and multi_target: an empty list "
                 "already says that nothing was chosen."
             )
-        if fallback is not None and fallback not in self.targets:
-            self.targets.append(fallback)
-        for target in self.targets:
-            _refuse_odd_target(target, self.name)
         self.fallback = fallback
         self.multi_target = multi_target
 
@@ -152,7 +152,7 @@ class RouteNode(GateNode):
             )
         for target in returned:
             self._refuse_unknown(target)
-        return returned
+        return list(returned)
 
     def _refuse_unknown(self, target: Any) -> None:
         if any(target is known or _same_name(target, known) for known in self.targets):
