@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from scripts.benchmarks.contenders.ours import OURS
 from scripts.benchmarks.imports import IMPORT
 from scripts.benchmarks.results import Results
-from scripts.benchmarks.summary import Summary, ratio, summarise
+from scripts.benchmarks.summary import Summary, number, ratio, summarise
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Verdict:
 FIGURES = (
     Figure("one-node run, hot", "hot", "Dask", most=0.3),
     Figure("one-node run, 1.5 s idle", "idle", "Dask", most=0.7),
-    Figure("chain of 200 nodes, per hop", "chain", "Dask", most=0.25),
+    Figure("chain of 200, per hop", "chain", "Dask", most=0.25),
     Figure("map, no chunk size given", "map", "Dask futures", least=50),
     Figure("map, no chunk size given", "map", "Dask bag", least=1.5),
 )
@@ -90,15 +91,13 @@ def _import_verdict(results: Results) -> Verdict:
     if bare is None or asyncio is None or ours is None:
         return Verdict(title, f"<= {IMPORT_MS:g} ms", "not measured", None)
     limit = max(IMPORT_MS, IMPORT_RATIO * (asyncio.summary.median - bare.summary.median))
-    over = summarise(
-        [
-            [summarise([ours.rounds[n]]).median - summarise([bare.rounds[n]]).median]
-            for n in ours.rounds
-        ]
-    )
+    over = summarise([[median(ours.rounds[n]) - median(bare.rounds[n])] for n in ours.rounds])
     measured = f"{over.median:.0f} ms ({over.low:.0f} .. {over.high:.0f})"
     return Verdict(title, f"<= {limit:.0f} ms", measured, over.median <= limit)
 
 
 def _text(measured: Summary) -> str:
-    return f"{measured.median:.3g} ({measured.low:.3g} .. {measured.high:.3g})"
+    middle, low, high = (
+        number(value, places=3) for value in (measured.median, measured.low, measured.high)
+    )
+    return f"{middle} ({low} .. {high})"

@@ -9,7 +9,7 @@ from scripts.benchmarks.contenders.ours import OURS
 from scripts.benchmarks.figures import Verdict, verdicts
 from scripts.benchmarks.imports import IMPORT
 from scripts.benchmarks.results import Results, Row
-from scripts.benchmarks.summary import ratio
+from scripts.benchmarks.summary import number, ratio
 from scripts.benchmarks.workloads import WORKLOADS
 
 #: What one has to know to read the numbers.
@@ -52,43 +52,29 @@ def to_markdown(results: Results) -> str:
     return "\n\n".join(part for part in [*parts, caveats] if part) + "\n"
 
 
-def number(value: float) -> str:
-    """Return a measurement with three digits that count, and never an exponent.
-
-    >>> [number(v) for v in (0.0001234, 1.2345, 10.72, 612.8, 45678.9)]
-    ['0.000123', '1.23', '10.7', '613', '45,700']
-    """
-    if value >= 1000:
-        digits = len(str(round(value))) - 3
-        return f"{round(value, -digits):,.0f}"
-    if value >= 0.1:
-        return f"{value:.3g}"
-    return f"{value:.6f}"[:8].rstrip("0").rstrip(".")
-
-
 def _table(results: Results, workload: str) -> str:
     about = WORKLOADS[workload]
     direction = "more" if about.higher_is_better else "less"
     heading = f"{about.title}, {about.unit} ({direction} is better)"
-    return _rows(heading, list(results.rows(workload)), results.row(workload, OURS), "ours / this")
+    return _rows(heading, list(results.rows(workload)), results.row(workload, OURS))
 
 
 def _import_table(results: Results) -> str:
     ours = results.row(IMPORT, "import hypergraph")
     heading = "Python from start to exit, ms (less is better)"
-    return _rows(heading, list(results.rows(IMPORT)), ours, "ours / this")
+    return _rows(heading, list(results.rows(IMPORT)), ours)
 
 
-def _rows(heading: str, rows: Sequence[Row], ours: Row | None, against: str) -> str:
+def _rows(heading: str, rows: Sequence[Row], ours: Row | None) -> str:
     """Return a table of one workload; its last column divides `ours` by each row."""
     if not rows:
         return ""
-    lines = [heading, f"  {'':<33}{'median':>10}{'lowest .. highest':>24}{against:>13}"]
+    lines = [heading, f"  {'':<31}{'median':>11}{'lowest .. highest':>25}{'ours/this':>11}"]
     for row in rows:
         summary = row.summary
         spread = f"{number(summary.low)} .. {number(summary.high)}"
         lines.append(
-            f"  {_name(row):<33}{number(summary.median):>10}{spread:>24}{_ratio(ours, row):>13}"
+            f"  {_name(row):<31}{number(summary.median):>11}{spread:>25}{_ratio(ours, row):>11}"
         )
     return "\n".join(lines)
 
@@ -106,7 +92,7 @@ def _ratio(ours: Row | None, row: Row) -> str:
 
 def _figures(results: Results) -> str:
     lines = [
-        f"  {verdict.title:<31}{verdict.required:<23}{verdict.measured:<19}{_word(verdict):>7}"
+        f"  {verdict.title:<25}{verdict.required:<21}{verdict.measured:<24}{_word(verdict):>8}"
         for verdict in verdicts(results)
     ]
     return "\n".join(["Promised figures, ours / theirs", *lines]) if lines else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import floor, log10
 from statistics import median
 
 #: The samples of one way, by round number: rounds in which it failed are missing.
@@ -52,7 +53,7 @@ def ratio(ours: Rounds, theirs: Rounds) -> Summary | None:
     both = sorted(ours.keys() & theirs.keys())
     if not both:
         return None
-    return summarise([[median(ours[number]) / median(theirs[number])] for number in both])
+    return summarise([[median(ours[each]) / median(theirs[each])] for each in both])
 
 
 def best(variants: Mapping[str, Rounds], *, higher_is_better: bool) -> str:
@@ -65,3 +66,20 @@ def best(variants: Mapping[str, Rounds], *, higher_is_better: bool) -> str:
     """
     choose: Callable[..., str] = max if higher_is_better else min
     return choose(variants, key=lambda name: summarise(list(variants[name].values())).median)
+
+
+def number(value: float, *, places: int = 6) -> str:
+    """Return a measurement, not negative, with three digits that count and no exponent.
+
+    Args:
+        value: What to write.
+        places: Digits after the point, at most.
+
+    >>> [number(value) for value in (0.0001234, 1.2345, 10.72, 612.8, 45678.9)]
+    ['0.000123', '1.23', '10.7', '613', '45,700']
+    """
+    if value <= 0:
+        return "0"
+    places = min(places, 2 - floor(log10(value)))
+    text = f"{round(value, places):,.{max(places, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
