@@ -1,0 +1,279 @@
+"""Tell whose code something is, and identify it by what runs.
+
+Two questions are answered here. *Where does a module come from?* decides what a
+worker can import and what has to be sent along. *Is this the same code?* decides
+whether a worker may use its own copy of a class instead of the one that was sent.
+
+Source text answers neither: it describes the file as it is now, not the code that
+was loaded from it. So identity is a hash over code objects, constants and whatever
+of the user's own code they lead to.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import site
+import sys
+import sysconfig
+from collections.abc import Iterator
+from enum import Enum
+from functools import cache
+from hashlib import sha256
+from importlib.machinery import EXTENSION_SUFFIXES
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from hypergraph.nodes.base import HyperNode
+
+MAIN_MODULES = frozenset({"__main__", "__mp_main__"})
+_PACKAGE_DIRECTORIES = frozenset({"site-packages", "dist-packages"})
+_LONG = 1_000  #: entries; a longer constant counts by its length alone
+
+
+class Origin(Enum):
+    """Where a module comes from, and so whether a worker can be expected to have it."""
+
+    USER = "user"  #: the user's own: script, notebook, project, or made at run time
+    INSTALLED = "installed"  #: a package, or compiled code that could not travel anyway
+    STANDARD = "standard"  #: of Python itself
+    OURS = "ours"  #: hypergraph, wherever it lies
+
+
+_origins: dict[str, tuple[ModuleType | None, Origin]] = {}
+
+
+def origin_of(module: str) -> Origin:
+    """Return where the module called `module` comes from.
+
+    A module that is not imported here was shipped here, or made at run time.
+    """
+    imported = sys.modules.get(module)
+    known = _origins.get(module)
+    if known is None or known[0] is not imported:
+        known = _origins[module] = (imported, _origin_of(module, imported))
+    return known[1]
+
+
+def _origin_of(name: str, module: ModuleType | None) -> Origin:
+    top = name.partition(".")[0]
+    if top == "hypergraph":
+        return Origin.OURS
+    if name in MAIN_MODULES:
+        return Origin.USER
+    spec = getattr(module, "__spec__", None)
+    if getattr(spec, "origin", None) in ("built-in", "frozen"):
+        return Origin.STANDARD
+    path = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    if path is not None:
+        return _origin_of_file(str(path))
+    if top in sys.stdlib_module_names:
+        return Origin.STANDARD
+    # Packages put modules without a file into sys.modules, as six does with six.moves.
+    return origin_of(top) if top != name else Origin.USER
+
+
+def _origin_of_file(path: str) -> Origin:
+    real = os.path.realpath(path)
+    if not _PACKAGE_DIRECTORIES.isdisjoint(real.split(os.sep)) or _is_within(real, _site()):
+        return Origin.INSTALLED
+    if _is_within(real, _standard_library()):
+        return Origin.STANDARD
+    return Origin.INSTALLED if real.endswith(tuple(EXTENSION_SUFFIXES)) else Origin.USER
+
+
+def _is_within(path: str, directories: tuple[str, ...]) -> bool:
+    return path.startswith(directories)
+
+
+@cache
+def _site() -> tuple[str, ...]:
+    return _prefixes([*site.getsitepackages(), site.getusersitepackages()])
+
+
+@cache
+def _standard_library() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    return _prefixes([paths["stdlib"], paths["platstdlib"], os.path.dirname(os.__file__)])
+
+
+def _prefixes(directories: list[str]) -> tuple[str, ...]:
+    return tuple({os.path.realpath(directory) + os.sep for directory in directories})
+
+
+def find(module: str, qualname: str, *, load: bool = False) -> Any:
+    """Return the object called `qualname` in `module`, or `None`.
+
+    Args:
+        module: Full name.
+        qualname: Dotted path inside it.
+        load: Whether to import the module if nobody has. Whatever its import raises
+            means that the object is not there.
+    """
+    found: Any = sys.modules.get(module)
+    if found is None and load and module not in MAIN_MODULES:
+        try:
+            found = importlib.import_module(module)
+        except (Exception, SystemExit):  # importing runs the user's code, which can do anything
+            return None
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def code_id(thing: FunctionType | type) -> str:
+    """Return a digest (64 hex digits) of the code behind a function or a class.
+
+    Equal in all processes that run the same Python minor version and the same code,
+    wherever its files lie and whatever they contain by now. The user's own functions,
+    classes and constants that it uses count as parts of it; installed packages count
+    by name.
+    """
+    hasher = sha256()
+    for part in _Reading().parts_of(thing):
+        hasher.update(part.encode("utf-8", "backslashreplace"))
+        hasher.update(b"\0")
+    return hasher.hexdigest()
+
+
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
+_CONTAINERS = (tuple, list, set, frozenset, dict)
+#: Attributes of a class that say where it was made or cache what other attributes say.
+_NOT_CODE = frozenset(
+    {
+        "__abstractmethods__",
+        "__annotations__",
+        "__dataclass_fields__",
+        "__dict__",
+        "__doc__",
+        "__module__",
+        "__parameters__",
+        "__weakref__",
+        "_abc_impl",
+    }
+)
+
+
+class _Reading:
+    """One walk over code. Things met before count by the number of their first visit."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, int] = {}
+        self.kept: list[Any] = []  #: keeps ids in `seen` from being used again
+
+    def parts_of(self, thing: Any, names: frozenset[str] = frozenset()) -> Iterator[str]:
+        """Yield texts that tell `thing` from every other.
+
+        Args:
+            thing: Anything that code can refer to.
+            names: Names in the code that refers to it: of a module only these count.
+        """
+        if isinstance(thing, _PLAIN):
+            yield repr(thing)
+            return
+        if id(thing) in self.seen:
+            yield f"again {self.seen[id(thing)]}"
+            return
+        self.seen[id(thing)] = len(self.seen)
+        self.kept.append(thing)
+        yield type(thing).__name__
+        if type(thing) in _CONTAINERS:
+            yield from self._of_container(thing)
+        elif isinstance(thing, CodeType):
+            yield from self._of_code(thing)
+        elif isinstance(thing, FunctionType):
+            yield from self._of_function(thing)
+        elif isinstance(thing, type):
+            yield from self._of_class(thing)
+        elif isinstance(thing, ModuleType):
+            yield from self._of_module(thing, names)
+        else:
+            yield from self._of_object(thing)
+
+    def _of_container(self, thing: Any) -> Iterator[str]:
+        yield str(len(thing))
+        if len(thing) > _LONG:
+            return
+        if isinstance(thing, set | frozenset):  # their order differs between processes
+            yield from sorted("\0".join(_Reading().parts_of(entry)) for entry in thing)
+        else:
+            for entry in thing.items() if isinstance(thing, dict) else thing:
+                yield from self.parts_of(entry)
+
+    def _of_code(self, code: CodeType) -> Iterator[str]:
+        yield code.co_qualname
+        yield code.co_code.hex()
+        yield code.co_exceptiontable.hex()
+        yield repr((code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
+        yield repr((code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount))
+        yield str(code.co_flags)
+        for constant in code.co_consts:
+            yield from self.parts_of(constant)
+
+    def _of_function(self, function: FunctionType) -> Iterator[str]:
+        if origin_of(function.__module__ or "") is not Origin.USER:
+            yield f"{function.__module__}.{function.__qualname__}"
+            return
+        yield from self.parts_of(function.__code__)
+        yield from self.parts_of(function.__defaults__)
+        yield from self.parts_of(function.__kwdefaults__)
+        names = frozenset(_names_in(function.__code__))
+        for cell in function.__closure__ or ():
+            yield from self.parts_of(_content(cell), names)
+        for name in sorted(names & function.__globals__.keys()):
+            yield name
+            yield from self.parts_of(function.__globals__[name], names)
+
+    def _of_class(self, cls: type) -> Iterator[str]:
+        yield f"{cls.__module__}.{cls.__qualname__}"
+        if origin_of(cls.__module__) is not Origin.USER:
+            return
+        for base in cls.__bases__:
+            yield from self.parts_of(base)
+        for name in sorted(cls.__dict__.keys() - _NOT_CODE):
+            yield name
+            yield from self.parts_of(cls.__dict__[name])
+
+    def _of_module(self, module: ModuleType, names: frozenset[str]) -> Iterator[str]:
+        yield module.__name__
+        if origin_of(module.__name__) is Origin.USER:
+            for name in sorted(names & module.__dict__.keys()):
+                yield name
+                yield from self.parts_of(module.__dict__[name], names)
+
+    def _of_object(self, thing: Any) -> Iterator[str]:
+        yield f"{type(thing).__module__}.{type(thing).__qualname__}"
+        for name in ("__func__", "__wrapped__", "fget", "fset", "func"):
+            inner = getattr(thing, name, None)
+            if isinstance(inner, FunctionType):
+                yield from self.parts_of(inner)
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # empty: the function was pickled before its neighbour was defined
+        return None
+
+
+def reference_to(function: Any) -> tuple[str, str] | None:
+    """Return module and qualified name under which `function` can be found, or `None`.
+
+    A decorator leaves a node under the function's name; the node's function counts.
+    """
+    module, qualname = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+    if not isinstance(module, str) or module in MAIN_MODULES or "<" in qualname:
+        return None
+    return (module, qualname) if unwrapped(find(module, qualname)) is function else None
+
+
+def unwrapped(found: Any) -> Any:
+    """Return the function of a node, and anything else as it is."""
+    return getattr(found, "func", found) if isinstance(found, HyperNode) else found

@@ -1,0 +1,214 @@
+"""Decide what of a value travels as it is, and what only by name.
+
+Cloudpickle sends functions and classes by value if they come from ``__main__``, and
+by name otherwise. A worker on another machine has not got the user's project either,
+so here the user's own modules count like ``__main__``. What is installed, or part of
+Python, goes by name.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import pickle
+import typing
+from collections.abc import Callable
+from functools import cached_property
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any, Literal
+
+from cloudpickle import cloudpickle
+
+from hypergraph.values import rebuild
+from hypergraph.values.code_id import MAIN_MODULES, Origin, code_id, find, origin_of, reference_to
+
+Ship = Literal["auto", "value", "reference"]
+PROTOCOL = 5
+
+
+class Policy:
+    """Which modules travel by value, and a record of those that do not.
+
+    Args:
+        ship: ``auto``: the user's own modules by value, all others by name.
+            ``value``: also the packages in `also`. ``reference``: everything by name.
+        also: Installed top-level packages to send by value.
+    """
+
+    def __init__(self, ship: Ship = "auto", also: frozenset[str] = frozenset()) -> None:
+        if ship not in ("auto", "value", "reference"):
+            raise ValueError(f"ship must be 'auto', 'value' or 'reference', not {ship!r}.")
+        self.ship = ship
+        self.also = also
+        self.pinned: set[str] = set()  #: the user's modules that go by name all the same
+        self.needed: dict[str, None] = {}  #: top-level modules a reader must have, in order
+        self.plain_annotations = False  #: whether odd annotations become text
+
+    def by_value(self, module: str | None) -> bool:
+        """Whether code of `module` travels by value."""
+        if module is None:
+            return self.ship != "reference"
+        origin = origin_of(module)
+        if origin is Origin.USER:
+            return self.ship != "reference" and module not in self.pinned
+        return origin is Origin.INSTALLED and module.partition(".")[0] in self.also
+
+    def need(self, module: str | None) -> None:
+        """Note that whoever reads this must be able to import `module`."""
+        if module is not None and origin_of(module) in (Origin.USER, Origin.INSTALLED):
+            top = module.partition(".")[0]
+            if top != "cloudpickle":  # a worker has what hypergraph itself needs
+                self.needed[top] = None
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickles one value under a policy. A new one for every value, as with any pickler."""
+
+    # Cloudpickle's own __init__ takes 1 µs, which is a third of a small value's time.
+    __init__ = pickle.Pickler.__init__
+    proto = PROTOCOL
+    policy = Policy()
+
+    @cached_property
+    def globals_ref(self) -> dict[int, dict[str, Any]]:
+        """Where cloudpickle keeps the globals that functions of one pickle share."""
+        return {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return how to rebuild `obj`, or `NotImplemented` for pickle's own way."""
+        reduce = _REDUCERS.get(type(obj))
+        if reduce is not None:
+            return reduce(self, obj)
+        if isinstance(obj, type):  # its metaclass is not `type`
+            return self.reduce_class(obj)
+        return NotImplemented
+
+    def reduce_class(self, cls: type) -> Any:
+        """By value with the name it has at home, so that a reader can prefer its own."""
+        module = getattr(cls, "__module__", None)
+        if not self.policy.by_value(module):
+            return self._by_name(cls, module, cloudpickle._class_reduce)
+        maker, args, state, *_ = cloudpickle._dynamic_class_reduce(cls)
+        importable = module not in MAIN_MODULES and find(module or "", cls.__qualname__) is cls
+        code = code_id(cls) if importable else ""
+        made_from = (module, cls.__qualname__, code, maker, args)
+        return rebuild.make_class, made_from, state, None, None, rebuild.set_class_state
+
+    def reduce_function(self, function: FunctionType) -> Any:
+        """By value: code object, used globals and closure. By name, also out of a node."""
+        module = function.__module__
+        if self.policy.by_value(module):
+            return self._function_by_value(function)
+        if not cloudpickle._should_pickle_by_reference(function):
+            reference = reference_to(function)
+            if reference is not None:
+                self.policy.need(module)
+                return rebuild.resolve, reference
+        return self._by_name(function, module, self._not_global)
+
+    def _not_global(self, function: FunctionType) -> Any:
+        if cloudpickle._should_pickle_by_reference(function):
+            return NotImplemented
+        return self._function_by_value(function)
+
+    def _function_by_value(self, function: FunctionType) -> Any:
+        reduced = self._dynamic_function_reduce(function)
+        if self.policy.plain_annotations and function.__annotations__:
+            slots = reduced[2][1]
+            slots["__annotations__"] = {n: _plain(a) for n, a in slots["__annotations__"].items()}
+        return reduced
+
+    def _by_name(self, obj: Any, module: str | None, reduce: Callable[[Any], Any]) -> Any:
+        reduced = reduce(obj)
+        if reduced is NotImplemented:
+            self.policy.need(module)
+        elif self.policy.ship == "reference" and reduced[-1] in _SETTERS:
+            raise pickle.PicklingError(
+                f"{module}.{obj.__qualname__} cannot be imported under its name, and "
+                "ship='reference' sends no code; define it at the top of a module that the "
+                "workers have, or use ship='auto'"
+            )
+        return reduced
+
+    def reduce_module(self, module: ModuleType) -> Any:
+        """Send a module of the user's along; whoever reads it gets a copy of its own."""
+        name = module.__name__
+        if not self.policy.by_value(name):
+            self.policy.need(name)
+            return cloudpickle.subimport, (name,)
+        content = {k: v for k, v in module.__dict__.items() if k not in _NOT_SENT}
+        return rebuild.make_module, (name,), content, None, None, rebuild.fill_module
+
+    def reduce_builtin(self, function: Any) -> Any:
+        """By name always. Methods of objects have no module and take their object along."""
+        if isinstance(function.__self__, ModuleType):
+            self.policy.need(function.__module__)
+        return NotImplemented
+
+    def reduce_type_variable(self, variable: Any) -> Any:
+        """By value what would otherwise drag its whole module along."""
+        if not self.policy.by_value(variable.__module__):
+            return NotImplemented
+        if isinstance(variable, typing.TypeVar):
+            return cloudpickle._make_typevar, cloudpickle._decompose_typevar(variable)
+        return type(variable), (variable.__name__,)
+
+    def reduce_new_type(self, made: Any) -> Any:
+        """By value where its name could not be found."""
+        if not self.policy.by_value(made.__module__):
+            return NotImplemented
+        return rebuild.make_new_type, (made.__qualname__, made.__supertype__, made.__module__)
+
+    def reduce_cached(self, wrapper: Any) -> Any:
+        """By value where its name could not be found, with an empty cache."""
+        if not self.policy.by_value(wrapper.__module__):
+            self.policy.need(wrapper.__module__)
+            return NotImplemented
+        options = wrapper.cache_parameters()
+        args = (wrapper.__wrapped__, options["maxsize"], options["typed"])
+        return rebuild.make_cached, args
+
+
+_NOT_SENT = frozenset({"__builtins__", "__cached__", "__loader__", "__spec__"})
+#: Cloudpickle's state setters; a reduction that ends in one sends code.
+_SETTERS = (cloudpickle._function_setstate, cloudpickle._class_setstate)
+
+_REDUCERS: dict[type, Callable[[Pickler, Any], Any]] = {
+    type: Pickler.reduce_class,
+    FunctionType: Pickler.reduce_function,
+    ModuleType: Pickler.reduce_module,
+    BuiltinFunctionType: Pickler.reduce_builtin,
+    typing.TypeVar: Pickler.reduce_type_variable,
+    typing.ParamSpec: Pickler.reduce_type_variable,
+    typing.TypeVarTuple: Pickler.reduce_type_variable,
+    typing.NewType: Pickler.reduce_new_type,
+    functools._lru_cache_wrapper: Pickler.reduce_cached,
+}
+
+
+def _plain(annotation: Any) -> Any:
+    if annotation is None or isinstance(annotation, str):
+        return annotation
+    if isinstance(annotation, type) and annotation.__module__ == "builtins":
+        return annotation
+    return repr(annotation)
+
+
+def _flat_dispatch_table() -> dict[type, Any]:
+    # Cloudpickle's is a ChainMap, whose look-ups are Python code: 0.6 µs per object.
+    return {**copyreg.dispatch_table, **cloudpickle.Pickler._dispatch_table}
+
+
+Pickler.dispatch_table = _flat_dispatch_table()
+_registered = len(copyreg.dispatch_table)
+
+
+def new_pickler(file: Any, policy: Policy, buffer_callback: Any = None) -> Pickler:
+    """Return a pickler that writes to `file` under `policy`."""
+    global _registered
+    if len(copyreg.dispatch_table) != _registered:  # somebody called copyreg.pickle
+        Pickler.dispatch_table = _flat_dispatch_table()
+        _registered = len(copyreg.dispatch_table)
+    pickler: Pickler = Pickler(file, PROTOCOL, buffer_callback=buffer_callback)
+    pickler.policy = policy
+    return pickler

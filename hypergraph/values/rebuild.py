@@ -1,0 +1,123 @@
+"""What our pickles call while they are loaded. Names and arguments are on the wire.
+
+Whether a class that came by value or the class of that name in this process is used,
+decides :func:`make_class`. Two kinds of process want different things:
+
+- One that *reads* results wants its own classes, so that ``isinstance`` and
+  ``except MyError`` hold. An importable class of that module and name always wins.
+- One that *executes* shipped code wants the code that was sent. A long-lived worker
+  may have imported the module before the user edited it. So an importable class wins
+  only if it is the same code.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+from weakref import WeakSet
+
+from cloudpickle import cloudpickle
+
+from hypergraph.errors import MissingModule
+from hypergraph.values.code_id import code_id, find, unwrapped
+
+#: Classes that were made from a pickle. Only these take the state that pickles bring:
+#: a class of this process keeps the methods that it was defined with.
+_made: WeakSet[type] = WeakSet()
+
+
+def make_class(
+    module: str, qualname: str, code: str, maker: Callable[..., type], args: tuple[Any, ...]
+) -> type:
+    """Return the class `qualname` of `module`, as seen by a process that reads.
+
+    Args:
+        module: Where the class was defined.
+        qualname: Its name there.
+        code: Its `code_id`, or empty if it could not be imported where it came from.
+        maker: Makes an empty class from `args`; a function of cloudpickle.
+        args: The last but one is the id under which cloudpickle knows the class.
+    """
+    return _known(args[-2]) or _found(module, qualname, args[-2]) or _new(qualname, maker, args)
+
+
+def make_class_to_execute(
+    module: str, qualname: str, code: str, maker: Callable[..., type], args: tuple[Any, ...]
+) -> type:
+    """Return the class as seen by a process that executes shipped code."""
+    known = _known(args[-2])
+    if known is not None and (known in _made or not code or code_id(known) == code):
+        return known
+    found = find(module, qualname, load=True) if code else None
+    if isinstance(found, type) and code_id(found) == code:
+        return _track(args[-2], found)
+    if known is not None:  # this process took its own class before its twin changed elsewhere
+        cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.pop(args[-2], None)
+    return _new(qualname, maker, args)
+
+
+def set_class_state(cls: type, state: Any) -> None:
+    """Fill a class that was made from a pickle; leave every other one alone."""
+    if cls in _made:
+        cloudpickle._class_setstate(cls, state)
+
+
+def _known(tracker_id: str) -> type | None:
+    found: type | None = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(tracker_id)
+    return found
+
+
+def _found(module: str, qualname: str, tracker_id: str) -> type | None:
+    found = find(module, qualname, load=True)
+    return _track(tracker_id, found) if isinstance(found, type) else None
+
+
+def _new(qualname: str, maker: Callable[..., type], args: tuple[Any, ...]) -> type:
+    made = maker(*args)
+    made.__qualname__ = qualname  # cloudpickle gives it the bare name
+    _made.add(made)
+    return made
+
+
+def _track(tracker_id: str, cls: type) -> type:
+    with cloudpickle._DYNAMIC_CLASS_TRACKER_LOCK:
+        cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID[tracker_id] = cls
+        cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS[cls] = tracker_id
+    return cls
+
+
+def make_module(name: str) -> ModuleType:
+    """Return an empty module that nobody can import."""
+    return ModuleType(name)
+
+
+def fill_module(module: ModuleType, attributes: dict[str, Any]) -> None:
+    """Give a shipped module its content."""
+    module.__dict__.update(attributes)
+
+
+def resolve(module: str, qualname: str) -> Any:
+    """Return a function by reference, out of its node if it was decorated.
+
+    Raises:
+        MissingModule: It cannot be imported here.
+    """
+    found = unwrapped(find(module, qualname, load=True))
+    if found is None:
+        raise MissingModule(f"{module}.{qualname}")
+    return found
+
+
+def make_new_type(name: str, supertype: Any, module: str) -> Any:
+    """Return a ``typing.NewType``, which by itself pickles by name only."""
+    made: Any = typing.NewType(name, supertype)  # type: ignore[misc]  # not for type checkers
+    made.__module__ = module
+    return made
+
+
+def make_cached(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
+    """Return `function` under an empty ``lru_cache``, which by itself pickles by name only."""
+    return lru_cache(maxsize, typed)(function)
