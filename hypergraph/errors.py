@@ -422,6 +422,9 @@ class UnsafeRedisConfig(StoreError):
     wanted: str  #: what it must be
     fix: str = ""  #: a command that sets it
 
+    def __post_init__(self) -> None:
+        self.fix = self.fix or f"redis-cli CONFIG SET {self.setting} {self.wanted}"
+
     def __str__(self) -> str:
         return (
             f"Redis has {self.setting}={self.value}, which can lose runs; it must be "

@@ -142,8 +142,8 @@ def _definition_of(func: Any) -> str:
     code = getattr(_body_of(func), "__code__", None)
     if isinstance(code, CodeType):
         return _code_text(code)
-    owner = func if hasattr(func, "__qualname__") else type(func)
-    return f"{owner.__module__}.{owner.__qualname__}"
+    name = getattr(func, "__qualname__", None) or getattr(func, "__name__", "")
+    return f"{type(func).__qualname__} {getattr(func, '__module__', None)}.{name}"
 
 
 def _code_text(code: CodeType) -> str:

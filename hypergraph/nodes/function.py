@@ -249,15 +249,16 @@ def _name_of(func: Callable[..., Any]) -> str:
     )
 
 
-def _outputs_of(output_name: str | tuple[str, ...] | None, node_name: str) -> tuple[str, ...]:
+def _outputs_of(output_name: Any, node_name: str) -> tuple[str, ...]:
     if output_name is None:
         return ()
-    outputs = (output_name,) if isinstance(output_name, str) else tuple(output_name)
-    if not all(isinstance(output, str) for output in outputs):
+    named = [output_name] if isinstance(output_name, str) else output_name
+    if not isinstance(named, tuple | list) or not all(isinstance(name, str) for name in named):
         raise TypeError(
             f"output_name of node {node_name!r} must be a string or a tuple of strings; "
             f"got {output_name!r}."
         )
+    outputs = tuple(named)
     if len(set(outputs)) != len(outputs):
         raise ValueError(f"output_name of node {node_name!r} has a name twice: {outputs!r}.")
     return outputs
@@ -273,7 +274,7 @@ def _warn_of_lost_result(made: FunctionNode) -> None:
         'output_name, so its result is dropped. Give it one: @node(output_name="..."). If it '
         "is run for its effect, annotate it with `-> None`.",
         UserWarning,
-        stacklevel=level - 1,
+        stacklevel=level,
     )
 
 
