@@ -97,8 +97,10 @@ def _go_on(plan: Plan, state: RunState, event: Succeeded | Failed | Paused) -> D
         level = levels[event.node]
         state.horizon = level if state.horizon is None else min(level, state.horizon)
         return _open(plan, state, ())
+    assert isinstance(event, Succeeded), "a plan with levels has no pauses"
     ready: list[int] = []
-    for name in plan.nodes[event.node].outputs:
+    # Not all its outputs: a nested graph leaves out what its gates did not choose.
+    for name in event.changed:
         for reader in plan.needers.get(name, ()):
             state.missing[reader] -= 1
             if state.missing[reader] == 0:

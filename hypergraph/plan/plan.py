@@ -106,9 +106,17 @@ class Plan:
         return any(len(writers) > 1 for writers in self.producers.values())
 
     @cached_property
+    def may_pause(self) -> bool:
+        """Whether a node of this graph or of a nested one waits for an answer."""
+        return any(
+            node.kind == "interrupt" or (node.nested is not None and node.nested.plan.may_pause)
+            for node in self.nodes
+        )
+
+    @cached_property
     def is_plain(self) -> bool:
         """Whether only data decides: no gate, no pause, no cycle, no default on a written input."""
-        if any(node.kind in ("gate", "interrupt") for node in self.nodes):
+        if self.may_pause or any(node.kind == "gate" for node in self.nodes):
             return False
         if self.has_shared_outputs:
             return False
@@ -147,13 +155,14 @@ class Plan:
             None when supersteps depend on what nodes return: with gates, cycles, pauses, defaults
             on written inputs, or when the caller gave a name that a node writes.
         """
-        known = frozenset(name for name in provided if name in self._names)
+        known = frozenset(name for name in provided if name in self.names)
         if known not in self._schedules:
             self._schedules[known] = self._compute_levels(known)
         return self._schedules[known]
 
     @cached_property
-    def _names(self) -> frozenset[str]:
+    def names(self) -> frozenset[str]:
+        """Every name that a node reads or writes."""
         return frozenset(name for node in self.nodes for name in (*node.inputs, *node.outputs))
 
     @cached_property
@@ -317,7 +326,8 @@ def _node_to_wire(node: PlanNode) -> list[Any]:
 
 
 def _node_from_wire(index: int, wire: list[Any]) -> PlanNode:
-    name, kind, inputs, outputs, needs, watches, gates, targets, open_, nested, queue, is_async = wire
+    name, kind, inputs, outputs, needs, watches, gates, targets, *rest = wire
+    open_, nested, queue, is_async = rest
     return PlanNode(
         index,
         name,

@@ -1,0 +1,162 @@
+"""What every runner can be asked, and what is checked before any of them starts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypergraph.errors import IncompatibleRunnerError
+from hypergraph.graph import Graph
+from hypergraph.nodes import GraphNode, HyperNode, InterruptNode
+from hypergraph.plan import inputs
+from hypergraph.wording import quoted
+
+#: Options of any runner. On none of them is such a keyword an input, so that a program may change
+#: its runner without changing its calls.
+OPTIONS = frozenset(
+    {"select", "max_iterations", "max_concurrency", "error_handling", "event_processors"}
+    | {"progress", "map_over", "map_mode", "chunk", "order", "require_worker"}
+)
+
+
+@dataclass
+class RunnerCapabilities:
+    """What kinds of graphs a runner can run."""
+
+    supports_cycles: bool = True
+    supports_async_nodes: bool = False
+    supports_streaming: bool = False
+    returns_coroutine: bool = False
+    supports_interrupts: bool = False
+
+
+class BaseRunner(ABC):
+    """Runs graphs. Keeps nothing of a run, so one object serves any number of them."""
+
+    #: classes of nodes it can carry out; their subclasses included
+    supported_node_types: set[type[HyperNode]]
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> RunnerCapabilities:
+        """What kinds of graphs it can run."""
+
+    @abstractmethod
+    def run(self, graph: Graph, values: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
+        """Run a graph once."""
+
+    @abstractmethod
+    def map(
+        self,
+        graph: Graph,
+        values: Mapping[str, Any] | None = None,
+        *,
+        map_over: str | Sequence[str],
+        **kwargs: Any,
+    ) -> Any:
+        """Run a graph once per item of the lists in `values` that `map_over` names."""
+
+
+def gather(values: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs of a call, given as a mapping and as keywords, in one dict.
+
+    Raises:
+        TypeError: A keyword is an option of some runner, but not of the one that was called.
+        ValueError: A name occurs in both.
+    """
+    for name in keywords:
+        if name in OPTIONS:
+            raise TypeError(
+                f"{name!r} is no option of this call; give an input of that name in values: "
+                f"{{{name!r}: ...}}"
+            )
+    return inputs.merge(values, keywords)
+
+
+def check_error_handling(error_handling: str) -> None:
+    """Refuse what is neither ``raise`` nor ``continue``, with a ValueError."""
+    if error_handling not in ("raise", "continue"):
+        raise ValueError(f"error_handling must be 'raise' or 'continue', not {error_handling!r}")
+
+
+def check_graph(runner: BaseRunner, graph: Graph) -> None:
+    """Check that `runner` can run `graph`. Nested graphs with a runner of their own are its affair.
+
+    Raises:
+        IncompatibleRunnerError: The graph asks for a capability that the runner lacks.
+        TypeError: A node is of a class that the runner cannot carry out.
+    """
+    key: Any = ("fits", type(runner))
+    if key in graph._cache:
+        return
+    able = runner.capabilities
+    if not able.supports_async_nodes:
+        _refuse(runner, graph, "supports_async_nodes", "is async", _is_async)
+    if not able.supports_cycles and graph.has_cycles:
+        raise IncompatibleRunnerError(
+            f"{type(runner).__name__} runs no graphs with cycles, and this one has some",
+            capability="supports_cycles",
+        )
+    if not able.supports_interrupts:
+        _refuse(runner, graph, "supports_interrupts", "is an InterruptNode", _is_interrupt)
+    supported = tuple(runner.supported_node_types)
+    for path, node in _walk(graph):
+        if not isinstance(node, supported):
+            raise TypeError(
+                f"{type(runner).__name__} cannot carry out node {'/'.join(path)!r}: it does not "
+                f"know the class {type(node).__name__}"
+            )
+    graph._cache[key] = True
+
+
+def check_map(runner: BaseRunner, graph: Graph) -> None:
+    """Check that `runner` can map `graph`. Errors as in :func:`check_graph`."""
+    check_graph(runner, graph)
+    if graph.has_interrupts:
+        _refuse(runner, graph, "supports_interrupts", "is an InterruptNode", _is_interrupt, "map")
+
+
+def check_inputs(graph: Graph, provided: Collection[str]) -> tuple[str, ...]:
+    """Do what :func:`hypergraph.plan.inputs.check` does, once for each set of names."""
+    key: Any = ("inputs", frozenset(provided))
+    unknown: tuple[str, ...] | None = graph._cache.get(key)
+    if unknown is None:
+        unknown = graph._cache[key] = inputs.check(graph, provided)
+    return unknown
+
+
+def _is_async(node: HyperNode) -> bool:
+    return node.is_async and not isinstance(node, GraphNode)
+
+
+def _is_interrupt(node: HyperNode) -> bool:
+    return isinstance(node, InterruptNode)
+
+
+def _walk(graph: Graph, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], HyperNode]]:
+    """Yield every node with its path, those of nested graphs behind their graph node."""
+    for node in graph._nodes:
+        path = (*above, node.name)
+        yield path, node
+        if isinstance(node, GraphNode) and node.runner is None:
+            yield from _walk(node.graph, path)
+
+
+def _refuse(
+    runner: BaseRunner,
+    graph: Graph,
+    capability: str,
+    trouble: str,
+    matches: Callable[[HyperNode], bool],
+    verb: str = "run",
+) -> None:
+    found = [path for path, node in _walk(graph) if matches(node)]
+    if found:
+        names = quoted("/".join(path) for path in found)
+        raise IncompatibleRunnerError(
+            f"{type(runner).__name__} cannot {verb} this graph: {names} {trouble}",
+            node_name=found[0][0],
+            capability=capability,
+        )

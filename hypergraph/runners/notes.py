@@ -1,0 +1,39 @@
+"""What an error is told about where it happened, before the user sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def annotate(
+    error: BaseException,
+    *,
+    run_id: str | None = None,
+    path: Sequence[str] = (),
+    item: int | None = None,
+) -> None:
+    """Add one note to an error that says where it was raised. The same note is never added twice.
+
+    Args:
+        error: The error. It stays the object it is.
+        run_id: The run that failed.
+        path: Names of the graph nodes from the root, and of the node that raised. The item
+            of a mapped graph node stands behind its name, as in ``embed[3]``. Empty when the
+            run failed by a rule and not by a node.
+        item: Index, from 0, in the map that the run is an item of.
+
+    >>> error = ValueError("boom")
+    >>> annotate(error, run_id="run-0123456789ab", path=("embed[3]", "clean"), item=7)
+    >>> error.__notes__
+    ["Raised by node 'embed[3]/clean' in run run-0123456789ab, item 7"]
+    """
+    words = [f"by node {'/'.join(path)!r}"] if path else []
+    if run_id is not None:
+        words.append(f"in run {run_id}")
+    if not words and item is None:
+        return
+    note = " ".join(["Raised", *words])
+    if item is not None:
+        note = f"{note}, item {item}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)

@@ -1,0 +1,162 @@
+"""The runner that does everything in the calling thread, one node after the other."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hypergraph.graph import Graph
+from hypergraph.nodes import FunctionNode, GraphNode, IfElseNode, RouteNode
+from hypergraph.plan.items import split
+from hypergraph.runners import base
+from hypergraph.runners.inline import prepare
+from hypergraph.runners.notes import annotate
+from hypergraph.runners.result import MapResult, RunResult, RunStatus
+from hypergraph.wording import quoted
+
+
+class SyncRunner(base.BaseRunner):
+    """Runs graphs in the calling thread: in graph order within a superstep, one node at a time.
+
+    >>> from hypergraph import Graph, node
+    >>> @node(output_name="twice")
+    ... def double(x: int) -> int:
+    ...     return 2 * x
+    >>> SyncRunner().run(Graph([double]), x=4)["twice"]
+    8
+    >>> SyncRunner().map(Graph([double]), {"x": [1, 2, 3]}, map_over="x")["twice"]
+    [2, 4, 6]
+    """
+
+    def __init__(self) -> None:
+        self.supported_node_types = {FunctionNode, GraphNode, IfElseNode, RouteNode}
+
+    @property
+    def capabilities(self) -> base.RunnerCapabilities:
+        """Cycles, but neither async nodes nor interrupts."""
+        return base.RunnerCapabilities()
+
+    def run(
+        self,
+        graph: Graph,
+        values: Mapping[str, Any] | None = None,
+        *,
+        select: str | Sequence[str] | None = None,
+        max_iterations: int | None = None,
+        error_handling: str = "raise",
+        **inputs: Any,
+    ) -> RunResult:
+        """Run a graph once.
+
+        Args:
+            graph: The graph.
+            values: Input name -> value. ``"rag.top_k"`` is input `top_k` of the nested graph
+                `rag`.
+            select: Names of the outputs to give back; by default the graph's selection, or all.
+            max_iterations: Supersteps after which a run has failed; by default 1000.
+            error_handling: ``raise`` raises what a node raised, with a note that says where.
+                ``continue`` returns it, with the outputs there were by then.
+            inputs: Further inputs, by name. One that is called like an option goes into `values`.
+
+        Raises:
+            IncompatibleRunnerError: The graph has async nodes or interrupts.
+            MissingInputError: An input without a value.
+            ValueError: An input given twice, or a dotted name that leads nowhere.
+        """
+        given = base.gather(values, inputs)
+        base.check_error_handling(error_handling)
+        base.check_graph(self, graph)
+        unknown = base.check_inputs(graph, given)
+        if unknown:
+            _warn_of_unknown(unknown)
+        chosen = [select] if isinstance(select, str) else select
+        prepared = prepare(graph, given, select=chosen, max_iterations=max_iterations)
+        outcome = prepared.run(given)
+        result = outcome.as_result()
+        if outcome.error is not None:
+            annotate(outcome.error, run_id=result.run_id, path=outcome.path)
+            if error_handling == "raise":
+                raise outcome.error
+        elif chosen is not None or graph.selected is not None:
+            _warn_of_lacking(prepared.selected, [result])
+        return result
+
+    def map(
+        self,
+        graph: Graph,
+        values: Mapping[str, Any] | None = None,
+        *,
+        map_over: str | Sequence[str],
+        map_mode: str = "zip",
+        select: str | Sequence[str] | None = None,
+        max_iterations: int | None = None,
+        error_handling: str = "raise",
+        **inputs: Any,
+    ) -> MapResult:
+        """Run a graph once per item.
+
+        Args:
+            graph: The graph.
+            values: Input name -> value. A name in `map_over` holds the list of its values, one
+                per item; all items are given the same object for any other name.
+            map_over: Name or names to map over.
+            map_mode: ``zip`` pairs lists of equal lengths; ``product`` makes every combination,
+                the last name running fastest.
+            select: As in :meth:`run`.
+            max_iterations: As in :meth:`run`, for each item.
+            error_handling: ``raise`` stops at the first item that fails and raises its error.
+                ``continue`` gives every item a result.
+            inputs: Further inputs, by name.
+
+        Raises:
+            IncompatibleRunnerError: The graph has async nodes or interrupts.
+            KeyError: A name in `map_over` has no value.
+            MissingInputError: An input without a value.
+            ValueError: Lists of unequal lengths, an unknown mode, an input given twice, or a
+                dotted name that leads nowhere.
+        """
+        given = base.gather(values, inputs)
+        base.check_error_handling(error_handling)
+        base.check_map(self, graph)
+        items = split(given, map_over, map_mode)
+        chosen = [select] if isinstance(select, str) else select
+        if items.is_sized and not len(items):
+            return MapResult(outputs=prepare(graph, (), select=chosen).selected)
+        unknown = base.check_inputs(graph, given)
+        if unknown:
+            _warn_of_unknown(unknown)
+        prepared = prepare(graph, given, select=chosen, max_iterations=max_iterations)
+        results = MapResult(outputs=prepared.selected)
+        for index, item in enumerate(items):
+            outcome = prepared.run(item)
+            result = outcome.as_result(index)
+            results.append(result)
+            if outcome.error is not None:
+                annotate(outcome.error, run_id=result.run_id, path=outcome.path, item=index)
+                if error_handling == "raise":
+                    raise outcome.error
+        if chosen is not None or graph.selected is not None:
+            _warn_of_lacking(prepared.selected, results)
+        return results
+
+
+def _warn_of_unknown(names: Iterable[str]) -> None:
+    warnings.warn(
+        f"These are no inputs of the graph, but internal parameters or unknown: {quoted(names)}. "
+        "A value that the graph makes itself is replaced when its node runs",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def _warn_of_lacking(names: Iterable[str], results: Iterable[RunResult]) -> None:
+    completed = [r.values for r in results if r.status is RunStatus.COMPLETED]
+    lacking = [name for name in names if any(name not in values for values in completed)]
+    if lacking:
+        warnings.warn(
+            f"Requested outputs not found: {quoted(lacking)}. Their nodes did not run, or no node "
+            "has such an output",
+            UserWarning,
+            stacklevel=3,
+        )
