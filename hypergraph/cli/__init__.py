@@ -1,0 +1,1 @@
+"""The command line: ``hypergraph demo | worker | workers | runs | doctor``."""

@@ -1,0 +1,113 @@
+"""``hypergraph demo``: the survey on one process, then on workers, and whether both agree."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import click
+from rich.console import Console
+
+from hypergraph import DistributedRunner, Graph, MapResult, RunResult, RunStatus, SyncRunner, node
+from hypergraph.cli.demo import show
+from hypergraph.cli.demo.sources import Sources, find_sources, read_ahead
+from hypergraph.cli.demo.survey import file_graph, overview_graph
+
+_TOP = 10  # modules in the table
+
+
+@click.command()
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Survey N files; by default what takes one process about ten seconds.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Start N worker processes; by default one per core.",
+)
+@click.option("--kill", is_flag=True, help="Kill a worker process (-9) in the middle.")
+def demo(limit: int | None, workers: int | None, kill: bool) -> None:
+    """Survey the Python source files of this machine, on one process and on workers.
+
+    Every file is read, parsed and measured by a graph of graphs, three levels deep. Another graph
+    ranks the modules and builds the import graph. Both ways must give the same.
+    """
+    console = Console(highlight=False)
+    sources = find_sources(limit)
+    show.sources(console, sources)
+    read_ahead(sources)
+
+    console.print("\nOn one process ...")
+    alone = _survey(SyncRunner(), sources)
+
+    began_at = time.perf_counter()
+    with DistributedRunner(workers=workers) as runner:
+        runner.run(Graph([_ready]), progress=False)
+        startup_s = time.perf_counter() - began_at
+        together = _survey(runner, sources)
+
+    console.print()
+    show.failures(console, together.files)
+    show.ranking(console, together.overview["ranking"])
+    show.totals(console, together.overview["totals"], together.overview["cycles"])
+    show.times(console, alone.took_s, startup_s, together.took_s)
+    _insist_on_equality(console, alone, together)
+
+
+@node(output_name="ready")
+def _ready() -> bool:
+    """Come back as soon as a worker is there."""
+    return True
+
+
+class _Runner(Protocol):
+    """What the survey needs of a runner. `SyncRunner` and `DistributedRunner` both have it."""
+
+    def map(
+        self, graph: Graph, values: dict[str, Any], *, map_over: str, error_handling: str
+    ) -> MapResult: ...
+
+    def run(self, graph: Graph, values: dict[str, Any]) -> RunResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    files: MapResult  #: one result per file
+    overview: RunResult
+    took_s: float
+
+
+def _survey(runner: _Runner, sources: Sources) -> _Survey:
+    began_at = time.perf_counter()
+    files = runner.map(
+        file_graph(),
+        {"path": list(sources.paths), "roots": list(sources.roots)},
+        map_over="path",
+        error_handling="continue",
+    )
+    measures = [result["measures"] for result in files if result.status is RunStatus.COMPLETED]
+    overview = runner.run(overview_graph(), {"files": measures, "top": _TOP})
+    return _Survey(files, overview, time.perf_counter() - began_at)
+
+
+def _insist_on_equality(console: Console, alone: _Survey, together: _Survey) -> None:
+    """Compare every value, every error and the order of both surveys.
+
+    Raises:
+        click.ClickException: They differ.
+    """
+    for one, other in zip(alone.files, together.files, strict=True):
+        if _outcome(one) != _outcome(other):
+            raise click.ClickException(f"results differ: {_outcome(one)} and {_outcome(other)}")
+    if _outcome(alone.overview) != _outcome(together.overview):
+        raise click.ClickException("the overviews differ")
+    console.print(f"Both gave the same: {len(alone.files):,} results, compared one by one.")
+
+
+def _outcome(result: RunResult) -> tuple[object, ...]:
+    return result.status, result.values, type(result.error), str(result.error)
