@@ -28,10 +28,8 @@ def test_the_wheel_holds_one_package_and_its_metadata(wheel: set[str]) -> None:
 
 
 def test_the_wheel_holds_what_is_not_python_too(wheel: set[str]) -> None:
-    kept = subprocess.run(
-        ["git", "ls-files", "hypergraph"], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    files = set(kept.stdout.split())
+    there = (path.relative_to(ROOT) for path in (ROOT / "hypergraph").rglob("*") if path.is_file())
+    files = {path.as_posix() for path in there if "__pycache__" not in path.parts}
 
     assert files <= wheel
     assert {"hypergraph/py.typed", "hypergraph/embedded/guardian.sh"} <= wheel
