@@ -13,12 +13,13 @@ from hypergraph.nodes import GraphNode, HyperNode, InterruptNode
 from hypergraph.plan import inputs
 from hypergraph.wording import quoted
 
-#: Options of any runner. On none of them is such a keyword an input, so that a program may change
-#: its runner without changing its calls.
-OPTIONS = frozenset(
+#: Options of `run` and of `map` on any runner. On none of them is such a keyword an input, so that
+#: a program may change its runner without changing its calls.
+RUN_OPTIONS = frozenset(
     {"select", "max_iterations", "max_concurrency", "error_handling", "event_processors"}
-    | {"progress", "map_over", "map_mode", "chunk", "order", "require_worker"}
+    | {"progress"}
 )
+MAP_OPTIONS = RUN_OPTIONS | {"map_over", "map_mode", "chunk"}
 
 
 @dataclass
@@ -59,18 +60,25 @@ class BaseRunner(ABC):
         """Run a graph once per item of the lists in `values` that `map_over` names."""
 
 
-def gather(values: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[str, Any]:
+def gather(
+    values: Mapping[str, Any] | None, keywords: Mapping[str, Any], options: Collection[str]
+) -> dict[str, Any]:
     """Return the inputs of a call, given as a mapping and as keywords, in one dict.
 
+    Args:
+        values: What the caller gave as a mapping.
+        keywords: What the caller gave by name, without the options that the call knows.
+        options: What is no input on any runner.
+
     Raises:
-        TypeError: A keyword is an option of some runner, but not of the one that was called.
+        TypeError: A keyword is an option, but not of the runner that was called.
         ValueError: A name occurs in both.
     """
     for name in keywords:
-        if name in OPTIONS:
+        if name in options:
             raise TypeError(
-                f"{name!r} is no option of this call; give an input of that name in values: "
-                f"{{{name!r}: ...}}"
+                f"{name!r} is an option that this runner does not have. If an input is meant, "
+                f"give it in values: {{{name!r}: ...}}"
             )
     return inputs.merge(values, keywords)
 

@@ -14,7 +14,7 @@ from operator import itemgetter
 from types import BuiltinFunctionType, FunctionType, MethodType, NoneType
 from typing import Any
 
-from hypergraph.nodes import END, FunctionNode, GateNode, HyperNode
+from hypergraph.nodes import END, FunctionNode, GateNode, GraphNode, HyperNode
 from hypergraph.nodes.function import CallableNode
 from hypergraph.plan import END_NAME
 
@@ -144,7 +144,8 @@ def spare_for(node: HyperNode, name: str, bound: Mapping[str, Any] | None = None
     Args:
         node: The node.
         name: One of its inputs.
-        bound: The graph's bindings, input name -> value. They come first, and are not copied.
+        bound: The graph's bindings, input name -> value. They come first. Bindings are never
+            copied, those of a nested graph neither.
 
     Raises:
         KeyError: There is neither a binding nor a default.
@@ -152,6 +153,8 @@ def spare_for(node: HyperNode, name: str, bound: Mapping[str, Any] | None = None
     if bound is not None and name in bound:
         return Spare(node.name, name, bound[name], True)
     default = node.get_default_for(name)
+    if isinstance(node, GraphNode) and node.param_of[name] in node.graph.inputs.bound:
+        return Spare(node.name, name, default, True)
     return Spare(node.name, name, default, _is_unchangeable(default))
 
 

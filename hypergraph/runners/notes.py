@@ -35,5 +35,9 @@ def annotate(
     note = " ".join(["Raised", *words])
     if item is not None:
         note = f"{note}, item {item}"
-    if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
+    try:
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+    except Exception:
+        # A class may forbid setting attributes. Its error matters more than our note.
+        return

@@ -10,7 +10,7 @@ from hypergraph.graph import Graph
 from hypergraph.nodes import FunctionNode, GraphNode, IfElseNode, RouteNode
 from hypergraph.plan.items import split
 from hypergraph.runners import base
-from hypergraph.runners.inline import prepare
+from hypergraph.runners.inline import prepare, selection
 from hypergraph.runners.notes import annotate
 from hypergraph.runners.result import MapResult, RunResult, RunStatus
 from hypergraph.wording import quoted
@@ -64,7 +64,7 @@ class SyncRunner(base.BaseRunner):
             MissingInputError: An input without a value.
             ValueError: An input given twice, or a dotted name that leads nowhere.
         """
-        given = base.gather(values, inputs)
+        given = base.gather(values, inputs, base.RUN_OPTIONS)
         base.check_error_handling(error_handling)
         base.check_graph(self, graph)
         unknown = base.check_inputs(graph, given)
@@ -116,13 +116,13 @@ class SyncRunner(base.BaseRunner):
             ValueError: Lists of unequal lengths, an unknown mode, an input given twice, or a
                 dotted name that leads nowhere.
         """
-        given = base.gather(values, inputs)
+        given = base.gather(values, inputs, base.MAP_OPTIONS)
         base.check_error_handling(error_handling)
         base.check_map(self, graph)
         items = split(given, map_over, map_mode)
         chosen = [select] if isinstance(select, str) else select
         if items.is_sized and not len(items):
-            return MapResult(outputs=prepare(graph, (), select=chosen).selected)
+            return MapResult(outputs=selection(graph, chosen))
         unknown = base.check_inputs(graph, given)
         if unknown:
             _warn_of_unknown(unknown)
