@@ -3,39 +3,37 @@
 Two formats, told apart by the first byte::
 
     0x80   a bare pickle, protocol 5: that is the opcode every such pickle begins with
-    0x01   a frame: a pickle whose large buffers lie behind it, uncopied on their way
-
-    frame: 0x01 | 7 zero bytes | number n of buffers (u64) | size of the pickle (u64)
-           | n sizes (u64) | pickle | buffers, each starting at a multiple of 64
-
-Numbers are little-endian. A buffer is what an object offers to pickle protocol 5: the
-data of a NumPy array, an Arrow column.
+    0x01   a frame: a pickle whose large buffers lie behind it, see :mod:`frame`
 """
 
 from __future__ import annotations
 
 import io
 import pickle
-import struct
-from collections.abc import Callable, Collection, Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from hypergraph.errors import CorruptPayload, PayloadError, PayloadTooLarge, UnserializableInput
+from hypergraph.errors import PayloadError, PayloadTooLarge, UnserializableInput
 from hypergraph.values import culprit
 from hypergraph.values.digest import Buffer
-from hypergraph.values.pickler import PROTOCOL, Policy, Ship, new_pickler
-from hypergraph.values.unpickler import Prefer, load
+from hypergraph.values.frame import framed
+from hypergraph.values.pickler import PROTOCOL, Pickler, Policy, Ship, new_pickler
+from hypergraph.values.unpickler import decode
+
+__all__ = ["decode", "encode", "encode_many", "encode_parts"]
 
 #: Their pickles are the same in every process and name nothing.
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
-_BARE = 0x80
-_FRAME = 0x01
-_HEAD = struct.Struct("<Q Q Q")  #: tag, number of buffers, size of the pickle
-_ALIGN = 64
 _SMALL = 4_096  #: bytes; a smaller buffer is cheaper inside the pickle
 
-#: Makes the error for a value that cannot travel, from ``path=``, ``kind=``, ``reason=``.
+#: Makes the error for what cannot travel, from ``path=``, ``kind=`` and ``reason=``.
 Refusal = Callable[..., PayloadError]
+
+#: Makes a pickler from a file, a policy and a callback for large buffers.
+MakePickler = Callable[[Any, Policy, Any], Pickler]
+make_pickler: MakePickler = partial(new_pickler, Pickler)
 
 _POLICIES: dict[Ship, Policy] = {
     "auto": Policy(),
@@ -104,56 +102,69 @@ def encode_parts(
     Joined, the parts are what :func:`encode` returns. They stay valid as long as
     `value` lives and is not changed.
     """
-    policy = _POLICIES[ship]
-    try:
-        parts = dump_parts(value, policy)
-    except Exception as failure:  # pickling runs code of the user's: it can raise anything
-        found = culprit.find(value, where, policy)
-        reason = culprit.reason_of(failure)
-        raise error(path=found.path, kind=found.kind, reason=reason) from failure
-    if limit_bytes is not None and (size := sum(map(_size, parts))) > limit_bytes:
-        raise PayloadTooLarge(size, limit_bytes, culprit.largest(value, where))
+    parts = dump(value, _POLICIES[ship], where=where, error=error)
+    if limit_bytes is not None:
+        refuse_larger(parts, limit_bytes, value, where)
     return parts
 
 
-def decode(
-    data: Buffer, *, prefer: Prefer = "importable", allow_modules: Collection[str] | None = None
-) -> Any:
-    """Return the value of bytes whose signature or digest has been verified.
-
-    Arrays come back writable. They share memory with `data` if that is a `bytearray`,
-    else each has its own.
+def dump(
+    value: Any,
+    policy: Policy,
+    *,
+    where: str,
+    error: Refusal,
+    make: MakePickler = make_pickler,
+) -> list[Buffer]:
+    """Return the bytes of `value` in parts, as :func:`encode_parts`.
 
     Args:
-        data: What :func:`encode` returned.
-        prefer: Which wins of two classes of one name: ``importable`` for a process that
-            reads results, ``shipped`` for one that executes shipped code.
-        allow_modules: If given, only code of these modules may be used, and none by value.
-
-    Raises:
-        MissingModule: The value needs a module that cannot be imported here.
-        CorruptPayload: These are not bytes of ours.
-        UntrustedPayload: `allow_modules` forbids what it needs.
-        Exception: Whatever a class of the user's raises while its object is restored.
+        value: What to pickle.
+        policy: What goes by value. Where that fails it may give way, see
+            :meth:`Policy.give_way`.
+        where: As for :func:`encode`.
+        error: As for :func:`encode`.
+        make: Makes the pickler.
     """
-    tag = data[0] if data else None
-    if tag == _BARE:
-        return load(bytes(data), prefer=prefer, allow_modules=allow_modules)
-    if tag == _FRAME:
-        pickled, buffers = _unframed(data)
-        return load(pickled, buffers, prefer=prefer, allow_modules=allow_modules)
-    raise CorruptPayload(f"a value of {len(data)} bytes", "a known format", f"first byte {tag}")
+    while True:
+        try:
+            return _dump_once(value, policy, make)
+        except (PayloadError, MemoryError):
+            raise
+        except Exception as failure:  # pickling runs code of the user's: it can raise anything
+            found = culprit.find(value, where, policy)
+            if not policy.give_way(found.owner, found.is_annotation):
+                reason = culprit.reason_of(failure)
+                raise error(path=found.path, kind=found.kind, reason=reason) from failure
+            if not found.is_annotation:
+                _warn_of_pinned(found)
 
 
-def dump_parts(value: Any, policy: Policy) -> list[Buffer]:
-    """Return the bytes of `value` in parts, as :func:`encode_parts`, with raw errors."""
+def _dump_once(value: Any, policy: Policy, make: MakePickler) -> list[Buffer]:
     buffers: list[memoryview] = []
+
+    def leave_inside(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < _SMALL:
+            return True
+        buffers.append(raw)
+        return False
+
     with io.BytesIO() as file:
-        pickler = new_pickler(file, policy, _collector(buffers))
         # Not cloudpickle's `dump`: that only rewords a RecursionError.
-        pickle.Pickler.dump(pickler, value)
+        pickle.Pickler.dump(make(file, policy, leave_inside), value)
         pickled = file.getvalue()
-    return _framed(pickled, buffers) if buffers else [pickled]
+    return framed(pickled, buffers) if buffers else [pickled]
+
+
+def _warn_of_pinned(found: culprit.Culprit) -> None:
+    warnings.warn(
+        f"{found.path} (a {found.kind}) does not pickle, so module {found.owner!r} is not sent "
+        "to the workers: they have to import it themselves. Make that object inside a function, "
+        "or install the module on the workers.",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def joined(parts: Sequence[Buffer]) -> bytes:
@@ -163,54 +174,8 @@ def joined(parts: Sequence[Buffer]) -> bytes:
     return b"".join(parts)
 
 
-def _collector(buffers: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
-    def collect(buffer: pickle.PickleBuffer) -> bool:
-        """Take a buffer out of the pickle, or return True to leave it there."""
-        raw = buffer.raw()
-        if raw.nbytes < _SMALL:
-            return True
-        buffers.append(raw)
-        return False
-
-    return collect
-
-
-def _framed(pickled: bytes, buffers: list[memoryview]) -> list[Buffer]:
-    sizes = struct.pack(f"<{len(buffers)}Q", *[buffer.nbytes for buffer in buffers])
-    parts: list[Buffer] = [_HEAD.pack(_FRAME, len(buffers), len(pickled)) + sizes + pickled]
-    end = len(parts[0])
-    for buffer in buffers:
-        parts.append(bytes(-end % _ALIGN))
-        parts.append(buffer)
-        end += len(parts[-2]) + buffer.nbytes
-    return parts
-
-
-def _unframed(data: Buffer) -> tuple[bytes, list[Buffer]]:
-    view = memoryview(data)
-    try:
-        _, count, size = _HEAD.unpack_from(view)
-        if count > len(view) // 8:
-            raise struct.error
-        sizes = struct.unpack_from(f"<{count}Q", view, _HEAD.size)
-    except struct.error:
-        raise _cut_short(data) from None
-    end = _HEAD.size + 8 * count + size
-    pickled = bytes(view[end - size : end])
-    buffers: list[Buffer] = []
-    for size in sizes:
-        start = end + -end % _ALIGN
-        end = start + size
-        part = view[start:end]
-        buffers.append(bytearray(part) if view.readonly else part)
-    if end != len(view):
-        raise _cut_short(data)
-    return pickled, buffers
-
-
-def _cut_short(data: Buffer) -> CorruptPayload:
-    return CorruptPayload(f"a framed value of {len(data)} bytes", "all its parts", "fewer")
-
-
-def _size(part: Buffer) -> int:
-    return part.nbytes if isinstance(part, memoryview) else len(part)
+def refuse_larger(parts: Sequence[Buffer], limit_bytes: int, value: Any, where: str) -> None:
+    """Raise `PayloadTooLarge` if `parts` have more than `limit_bytes` in all."""
+    size = sum(memoryview(part).nbytes for part in parts)
+    if size > limit_bytes:
+        raise PayloadTooLarge(size, limit_bytes, culprit.largest(value, where))

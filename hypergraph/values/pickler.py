@@ -11,11 +11,12 @@ from __future__ import annotations
 import copyreg
 import functools
 import pickle
+import sys
 import typing
 from collections.abc import Callable
 from functools import cached_property
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from cloudpickle import cloudpickle
 
@@ -52,6 +53,25 @@ class Policy:
         if origin is Origin.USER:
             return self.ship != "reference" and module not in self.pinned
         return origin is Origin.INSTALLED and module.partition(".")[0] in self.also
+
+    def give_way(self, module: str | None, is_annotation: bool) -> bool:
+        """Change the policy after something of `module` did not pickle.
+
+        Odd annotations become text; nothing runs differently for it. Otherwise the
+        module goes by name from now on, if it has one.
+
+        Returns:
+            Whether another attempt may succeed.
+        """
+        if is_annotation and not self.plain_annotations:
+            self.plain_annotations = True
+            return True
+        if self.ship != "auto" or module is None or module in MAIN_MODULES:
+            return False
+        if not self.by_value(module) or getattr(sys.modules.get(module), "__spec__", None) is None:
+            return False
+        self.pinned.add(module)
+        return True
 
     def need(self, module: str | None) -> None:
         """Note that whoever reads this must be able to import `module`."""
@@ -203,12 +223,15 @@ Pickler.dispatch_table = _flat_dispatch_table()
 _registered = len(copyreg.dispatch_table)
 
 
-def new_pickler(file: Any, policy: Policy, buffer_callback: Any = None) -> Pickler:
-    """Return a pickler that writes to `file` under `policy`."""
+P = TypeVar("P", bound=Pickler)
+
+
+def new_pickler(kind: type[P], file: Any, policy: Policy, buffer_callback: Any) -> P:
+    """Return a pickler of class `kind` that writes to `file` under `policy`."""
     global _registered
     if len(copyreg.dispatch_table) != _registered:  # somebody called copyreg.pickle
         Pickler.dispatch_table = _flat_dispatch_table()
         _registered = len(copyreg.dispatch_table)
-    pickler: Pickler = Pickler(file, PROTOCOL, buffer_callback=buffer_callback)
+    pickler: P = kind(file, PROTOCOL, buffer_callback=buffer_callback)
     pickler.policy = policy
     return pickler

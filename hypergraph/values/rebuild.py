@@ -111,6 +111,13 @@ def resolve(module: str, qualname: str) -> Any:
     return found
 
 
+def function(data: bytes) -> Any:
+    """Return the function in a pickle of its own, as seen by a process that reads."""
+    from hypergraph.values.unpickler import load_function  # which has to know these names
+
+    return load_function(data)
+
+
 def make_new_type(name: str, supertype: Any, module: str) -> Any:
     """Return a ``typing.NewType``, which by itself pickles by name only."""
     made: Any = typing.NewType(name, supertype)  # type: ignore[misc]  # not for type checkers

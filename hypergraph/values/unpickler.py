@@ -1,51 +1,56 @@
-"""Load pickles whose origin has been checked. Nothing else in the package unpickles."""
+"""Load bytes whose origin has been checked. Nothing else in the package unpickles."""
 
 from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from hypergraph.errors import CorruptPayload, MissingModule
-from hypergraph.values import rebuild
+from hypergraph.values import frame, rebuild
+from hypergraph.values.digest import Buffer, digest
 from hypergraph.values.gate import admitted
+from hypergraph.values.recent import Recent
 
 #: ``importable``: this process reads results, and its own classes win.
 #: ``shipped``: it executes shipped code, and the code that was sent wins.
 Prefer = Literal["importable", "shipped"]
 
-_REBUILD = rebuild.__name__
-_MARK = _REBUILD.encode()
+BARE = 0x80  #: the opcode that every pickle of protocol 2 and later begins with
 
 
-def load(
-    pickled: bytes,
-    buffers: Iterable[Any] | None = None,
+def decode(
+    data: Buffer,
     *,
     prefer: Prefer = "importable",
     allow_modules: Collection[str] | None = None,
     part: Callable[[str], Any] | None = None,
 ) -> Any:
-    """Unpickle bytes that are known to come from somebody we trust.
+    """Return the value of bytes whose signature or digest has been verified.
+
+    Arrays come back writable. They share memory with `data` if that is a `bytearray`,
+    else each has its own.
 
     Args:
-        pickled: A whole pickle.
-        buffers: What was kept out of it, in order.
-        prefer: Which of two classes of one name wins.
-        allow_modules: If given, only these modules may be used by name, and code by
-            value is refused.
-        part: Returns what a persistent id stands for.
+        data: What ``codec.encode`` returned.
+        prefer: Which wins of two classes of one name: ``importable`` for a process that
+            reads results, ``shipped`` for one that executes shipped code.
+        allow_modules: If given, only code of these modules may be used, and none by value.
+        part: Returns what a persistent id stands for; for graphs.
 
     Raises:
-        MissingModule: Something is sent by name that cannot be imported here.
-        UntrustedPayload: `allow_modules` forbids it.
-        CorruptPayload: It is no pickle.
+        MissingModule: The value needs a module, or a name in one, that is not here.
+        CorruptPayload: These are not bytes of ours.
+        UntrustedPayload: `allow_modules` forbids what it needs.
+        Exception: Whatever a class of the user's raises while its object is restored.
     """
+    pickled, buffers = _taken_apart(data)
     try:
-        if part is not None or allow_modules is not None or _needs_rules(pickled, prefer):
-            return _Reader(pickled, buffers, prefer, allow_modules, part).load()
-        return pickle.loads(pickled, buffers=buffers)
+        if part is None and allow_modules is None and not _needs_rules(pickled, prefer):
+            return pickle.loads(pickled, buffers=buffers)
+        return _Reader(pickled, buffers, prefer, allow_modules, part).load()
     except (pickle.UnpicklingError, EOFError) as error:
         raise CorruptPayload(f"a pickle of {len(pickled)} bytes ({error})") from error
     except ModuleNotFoundError as error:
@@ -55,8 +60,37 @@ def load(
         return _Explainer(pickled, buffers, prefer, allow_modules, part).load()
 
 
+def _taken_apart(data: Buffer) -> tuple[bytes, Sequence[Buffer] | None]:
+    tag = data[0] if data else None
+    if tag == BARE:
+        return bytes(data), None
+    if tag == frame.TAG:
+        return frame.unframed(data)
+    raise CorruptPayload(f"a value of {len(data)} bytes", "a known format", f"first byte {tag}")
+
+
+def load_function(data: bytes, prefer: Prefer = "importable") -> Any:
+    """Return the function that a node carries as a pickle of its own.
+
+    Nodes made from one function get the same object.
+    """
+    key = prefer + digest(data)
+    known = _functions.get(key)
+    return known or _functions.keep(key, decode(data, prefer=prefer), len(data))
+
+
+_functions: Recent[Any] = Recent(max_entries=1_000, max_bytes=64_000_000)
+
+#: What `rebuild` defines suits a process that reads. One that executes replaces these.
+_EXECUTING: Mapping[str, Callable[..., Any]] = {
+    "make_class": rebuild.make_class_to_execute,
+    "function": partial(load_function, prefer="shipped"),
+}
+_REBUILD = rebuild.__name__
+_MARK = _REBUILD.encode()
+
+
 def _needs_rules(pickled: bytes, prefer: Prefer) -> bool:
-    # What `rebuild` defines suits a process that reads. And the plain loader is faster.
     return prefer == "shipped" and _MARK in pickled
 
 
@@ -66,15 +100,13 @@ class _Reader(pickle.Unpickler):
     def __init__(
         self,
         pickled: bytes,
-        buffers: Iterable[Any] | None,
+        buffers: Sequence[Buffer] | None,
         prefer: Prefer,
         allow_modules: Collection[str] | None,
         part: Callable[[str], Any] | None,
     ) -> None:
         super().__init__(io.BytesIO(pickled), buffers=buffers)
-        self._make_class = (
-            rebuild.make_class if prefer == "importable" else rebuild.make_class_to_execute
-        )
+        self._own = _EXECUTING if prefer == "shipped" else {}
         self._allow_modules = allow_modules
         self._part = part
 
@@ -82,8 +114,8 @@ class _Reader(pickle.Unpickler):
         """Return what `name` stands for, if it may be used."""
         if self._allow_modules is not None:
             return admitted(module, name, self._allow_modules, super().find_class)
-        if module == _REBUILD and name == "make_class":
-            return self._make_class
+        if module == _REBUILD and name in self._own:
+            return self._own[name]
         return super().find_class(module, name)
 
     def persistent_load(self, pid: Any) -> Any:

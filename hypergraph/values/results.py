@@ -1,0 +1,123 @@
+"""Pages of map inputs and ranges of map results, as bytes: one pickle for many items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from hypergraph.errors import UnserializableInput, UnserializableResult
+from hypergraph.values.codec import decode, encode
+from hypergraph.values.pickler import Ship
+
+
+class Finished(Protocol):
+    """What became of an item, as the inline runner says it."""
+
+    values: dict[str, Any]
+    error: BaseException | None
+    path: tuple[str, ...]
+
+
+class Row(NamedTuple):
+    """What became of an item, as its reader sees it."""
+
+    values: dict[str, Any]
+    failure: bytes | None = None  #: a packed failure; see `values.failure`
+    text: str = ""  #: the failure in one line
+
+
+#: Makes the packed failure and its line, given position in the range, error and path.
+PackError = Callable[[int, BaseException, Sequence[str]], tuple[bytes, str]]
+
+
+def pack_page(
+    columns: Sequence[Sequence[Any]], names: Sequence[str], start: int, *, ship: Ship = "auto"
+) -> bytes:
+    """Return the bytes of a page of inputs.
+
+    Args:
+        columns: One list of values per mapped name, all of one length.
+        names: The mapped names.
+        start: Index of the page's first item, for errors.
+        ship: How code inside the values travels.
+
+    Raises:
+        UnserializableInput: A value does not travel; the path begins ``$.name[item]``.
+    """
+    try:
+        return encode([list(column) for column in columns], ship=ship)
+    except UnserializableInput:
+        for name, column in zip(names, columns, strict=True):
+            for index, value in enumerate(column, start):
+                encode(value, where=f"$.{name}[{index}]", ship=ship)
+        raise
+
+
+def unpack_page(data: bytes) -> list[list[Any]]:
+    """Return the columns of a page whose signature has been verified."""
+    columns: list[list[Any]] = decode(data, prefer="shipped")
+    return columns
+
+
+def pack_rows(
+    outcomes: Sequence[Finished], pack_error: PackError, *, where: str = "$"
+) -> tuple[bytes, list[int]]:
+    """Return the bytes of a range's results.
+
+    Returns:
+        The bytes, and the positions of items that succeeded but whose values do not travel. They
+        are written down as failed.
+    """
+    names = next((tuple(o.values) for o in outcomes if o.error is None), ())
+    rows: list[Any] = []
+    failures: dict[int, tuple[bytes, str]] = {}
+    for position, outcome in enumerate(outcomes):
+        values = outcome.values
+        if outcome.error is not None:
+            failures[position] = pack_error(position, outcome.error, outcome.path)
+            rows.append(_only_what_travels(values))
+        elif tuple(values) == names:
+            rows.append(tuple(values.values()))
+        else:
+            rows.append(values)
+    bad: list[int] = []
+    try:
+        return encode((names, rows, failures)), bad
+    except UnserializableInput:
+        for position, row in enumerate(rows):
+            named = row if isinstance(row, dict) else dict(zip(names, row, strict=True))
+            try:
+                for name, value in named.items():
+                    encode(value, where=f"{where}.{name}", error=UnserializableResult)
+            except UnserializableResult as error:
+                bad.append(position)
+                rows[position] = _only_what_travels(named)
+                failures[position] = pack_error(position, error, ())
+        return encode((names, rows, failures)), bad
+
+
+def _only_what_travels(values: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {}
+    for name, value in values.items():
+        try:
+            encode(value)
+        except UnserializableInput:
+            continue
+        kept[name] = value
+    return kept
+
+
+def unpack_rows(data: bytes, *, shipped: bool = False) -> Iterator[Row]:
+    """Yield the results of a range whose signature has been verified, in order of items.
+
+    Args:
+        data: What `pack_rows` returned.
+        shipped: Whether the reader executes shipped code; see `codec.decode`.
+    """
+    names, rows, failures = decode(data, prefer="shipped" if shipped else "importable")
+    for position, row in enumerate(rows):
+        values = row if type(row) is dict else dict(zip(names, row, strict=True))
+        if position in failures:
+            yield Row(values, *failures[position])
+        else:
+            yield Row(values)
