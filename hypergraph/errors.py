@@ -30,12 +30,11 @@ bytes; `item` is the index of a map item from 0, or `None` outside a map.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from hypergraph.wording import a_kind, because, death, doing, missing_inputs, on, quoted
-from hypergraph.wording import did_you_mean as did_you_mean
 
 
 class HypergraphError(Exception):
@@ -131,7 +130,7 @@ class ConflictError(RunError):
     """Two nodes were about to write one output in the same superstep. Neither ran."""
 
     output: str  #: the output both write
-    nodes: tuple[str, ...]  #: names of the nodes, in graph order
+    nodes: Sequence[str]  #: names of the nodes, in graph order
 
     def __post_init__(self) -> None:
         self.nodes = tuple(self.nodes)
@@ -278,7 +277,7 @@ class MissingModule(WorkerError):
     """The graph's code lives in a module that no live worker can import."""
 
     module: str  #: the module
-    workers: tuple[str, ...] = ()  #: workers that were asked
+    workers: Sequence[str] = ()  #: workers that were asked
     node: str | None = None
 
     def __post_init__(self) -> None:
