@@ -5,10 +5,11 @@ from hypergraph.plan.events import Event, Failed, Paused, Started, Succeeded
 from hypergraph.plan.plan import END_NAME, Nested, Plan, PlanNode, compile_plan
 from hypergraph.plan.schedule import static_schedule
 from hypergraph.plan.state import Conflict, Phase, RunState
-from hypergraph.plan.tree import Due, Frame, RunTree, TaskEnded
+from hypergraph.plan.tree import Broken, Due, Frame, RunTree, TaskEnded
 
 __all__ = [
     "END_NAME",
+    "Broken",
     "Conflict",
     "Decision",
     "Due",

@@ -114,17 +114,14 @@ class RunTree:
         self,
         plan: Plan,
         bound: Mapping[str, Mapping[str, Ref]] | None = None,
-        dotted: Mapping[str, Mapping[str, Ref]] | None = None,
     ) -> None:
         """Make the tree of a run that has not started.
 
         Args:
             plan: The root graph's plan.
             bound: Path of a graph, joined by "/" ("" for the root) -> its bindings.
-            dotted: Path of a nested graph -> inputs that the caller gave it by dotted names.
         """
         self.bound = bound or {}
-        self.dotted = dotted or {}
         self.root = Frame(self, plan, None, "")
         self._open: dict[str, tuple[Frame, int]] = {}
 
@@ -201,7 +198,6 @@ class RunTree:
         frame.nested[node.name] = child
         # Ends at once when it has nothing to do, and then settles its node from within.
         given = {nested.inputs[name]: ref for name, ref in inputs.items()}
-        given.update(self.dotted.get("/".join(child.path), {}))
         self._start(child, given, 1000, due)
 
     def _find(self, frame: Frame, name: str) -> Ref | None:

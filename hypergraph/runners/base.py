@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +13,10 @@ from hypergraph.errors import IncompatibleRunnerError
 from hypergraph.graph import Graph
 from hypergraph.nodes import GraphNode, HyperNode, InterruptNode
 from hypergraph.plan import inputs
+from hypergraph.runners.result import RunResult, RunStatus
 from hypergraph.wording import quoted
+
+_PACKAGE = "hypergraph."
 
 #: Options of `run` and of `map` on any runner. On none of them is such a keyword an input, so that
 #: a program may change its runner without changing its calls.
@@ -168,3 +173,34 @@ def _refuse(
             node_name=found[0][0],
             capability=capability,
         )
+
+
+def warn_of_unknown(names: Iterable[str]) -> None:
+    """Warn the caller of a runner of names that are no inputs."""
+    warn(
+        f"These are no inputs of the graph, but internal parameters or unknown: {quoted(names)}. "
+        "A value that the graph makes itself is replaced when its node runs",
+    )
+
+
+def warn_of_lacking(names: Iterable[str], results: Iterable[RunResult]) -> None:
+    """Warn the caller of a runner of selected outputs that have no value."""
+    completed = [r.values for r in results if r.status is RunStatus.COMPLETED]
+    lacking = [name for name in names if any(name not in values for values in completed)]
+    if lacking:
+        warn(
+            f"Requested outputs not found: {quoted(lacking)}. Their nodes did not run, or no node "
+            "has such an output",
+        )
+
+
+def warn(message: str) -> None:
+    """Warn, at the line of the user's that called the runner."""
+    warnings.warn(message, UserWarning, stacklevel=_depth_of_caller())
+
+
+def _depth_of_caller() -> int:
+    frame, depth = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        frame, depth = frame.f_back, depth + 1
+    return depth

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hypergraph.graph import Graph
@@ -12,8 +11,7 @@ from hypergraph.plan.items import split
 from hypergraph.runners import base
 from hypergraph.runners.inline import prepare, selection
 from hypergraph.runners.notes import annotate
-from hypergraph.runners.result import MapResult, RunResult, RunStatus
-from hypergraph.wording import quoted
+from hypergraph.runners.result import MapResult, RunResult
 
 
 class SyncRunner(base.BaseRunner):
@@ -69,7 +67,7 @@ class SyncRunner(base.BaseRunner):
         base.check_graph(self, graph)
         unknown = base.check_inputs(graph, given)
         if unknown:
-            _warn_of_unknown(unknown)
+            base.warn_of_unknown(unknown)
         chosen = [select] if isinstance(select, str) else select
         prepared = prepare(graph, given, select=chosen, max_iterations=max_iterations)
         outcome = prepared.run(given)
@@ -79,7 +77,7 @@ class SyncRunner(base.BaseRunner):
             if error_handling == "raise":
                 raise outcome.error
         elif chosen is not None or graph.selected is not None:
-            _warn_of_lacking(prepared.selected, [result])
+            base.warn_of_lacking(prepared.selected, [result])
         return result
 
     def map(
@@ -125,7 +123,7 @@ class SyncRunner(base.BaseRunner):
             return MapResult(outputs=selection(graph, chosen))
         unknown = base.check_inputs(graph, given)
         if unknown:
-            _warn_of_unknown(unknown)
+            base.warn_of_unknown(unknown)
         prepared = prepare(graph, given, select=chosen, max_iterations=max_iterations)
         results = MapResult(outputs=prepared.selected)
         for index, item in enumerate(items):
@@ -137,26 +135,5 @@ class SyncRunner(base.BaseRunner):
                 if error_handling == "raise":
                     raise outcome.error
         if chosen is not None or graph.selected is not None:
-            _warn_of_lacking(prepared.selected, results)
+            base.warn_of_lacking(prepared.selected, results)
         return results
-
-
-def _warn_of_unknown(names: Iterable[str]) -> None:
-    warnings.warn(
-        f"These are no inputs of the graph, but internal parameters or unknown: {quoted(names)}. "
-        "A value that the graph makes itself is replaced when its node runs",
-        UserWarning,
-        stacklevel=3,
-    )
-
-
-def _warn_of_lacking(names: Iterable[str], results: Iterable[RunResult]) -> None:
-    completed = [r.values for r in results if r.status is RunStatus.COMPLETED]
-    lacking = [name for name in names if any(name not in values for values in completed)]
-    if lacking:
-        warnings.warn(
-            f"Requested outputs not found: {quoted(lacking)}. Their nodes did not run, or no node "
-            "has such an output",
-            UserWarning,
-            stacklevel=3,
-        )

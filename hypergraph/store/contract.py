@@ -142,6 +142,17 @@ class Collected(NamedTuple):
     total: int = -1  #: -1: more inputs may come
 
 
+class MapStart(NamedTuple):
+    """The map that a run consists of."""
+
+    map: str  #: its board's id
+    queue: str
+    total: int  #: items; -1 when it is not known yet
+    window: int  #: items that may be claimed ahead of the reader; 0 for no limit
+    stops: bool  #: whether the first failure ends it
+    spec: bytes  #: the sealed MapSpec
+
+
 class MapView(NamedTuple):
     """An open map, for whoever looks after the run."""
 

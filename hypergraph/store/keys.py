@@ -7,7 +7,7 @@ a cluster. Runs in progress never expire; a run that has ended lives `keep_s` lo
     hg:<ns>:active             zset    run id -> when a reconciler looks at it next, in ms. A hint
     hg:<ns>:workers            zset    worker id -> last heartbeat, in ms of Redis TIME
     hg:<ns>:worker:<id>        hash    what a worker host said of itself; expires with its lease
-    hg:<ns>:worker:<id>:runs   set     runs in which its slots may hold a lease
+    hg:<ns>:worker:<id>:runs   set     "slot run" for every slot that may hold a lease in a run
     hg:<ns>:client:<id>        str     a client that feeds or waits; expires with its lease
     hg:<ns>:tick               hash    last tick of any reconciler, and until when nobody reaps
     hg:<ns>:code:<sha256>      str     functions, graphs and broadcast values by content; a day

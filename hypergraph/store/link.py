@@ -62,6 +62,19 @@ def redact(url: str) -> str:
     return parts._replace(netloc=f"***@{host}").geturl()
 
 
+def make_client(url: str, timeout_s: float) -> redis.Redis:
+    """Return a client of the driver without its retries; see the module's docstring."""
+    keepalive = {} if url.startswith("unix") else {"socket_keepalive": True}
+    return redis.Redis.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        protocol=2,
+        **keepalive,
+    )
+
+
 class Link:
     """Connections to one Redis, for one process. Safe to use from several threads.
 
@@ -89,18 +102,8 @@ class Link:
     def _connect(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._client = self._make(self._timeout_s)
-        self._blocking = self._make(self._timeout_s + 5.0)
-
-    def _make(self, timeout_s: float) -> redis.Redis:
-        return redis.Redis.from_url(
-            self.url,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            socket_keepalive=None if self.url.startswith("unix") else True,
-            protocol=2,
-        )
+        self._client = make_client(self.url, self._timeout_s)
+        self._blocking = make_client(self.url, self._timeout_s + 5.0)
 
     @property
     def client(self) -> redis.Redis:
@@ -173,6 +176,16 @@ class Link:
             lambda: self._blocking.xread({key: after}, count=count, block=block_ms)
         )
         return list(found[0][1]) if found else []
+
+    def read_streams(self, after: dict[str, str], timeout_s: float) -> dict[str, list[str]]:
+        """Wait for entries of several streams. Returns the ids of those found, by stream."""
+        if self._pid != os.getpid():
+            self._connect()
+        block_ms = max(1, int(min(timeout_s, 5.0) * 1000))
+        found = self.insist(lambda: self._blocking.xread(after, count=1000, block=block_ms))
+        return {
+            key.decode(): [entry_id.decode() for entry_id, _ in entries] for key, entries in found
+        }
 
     def pipeline(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
         """Send commands that are harmless twice in one round trip, and return their replies."""

@@ -9,6 +9,7 @@ if not status then return {"gone"} end
 if forget > 0 then
   local read = 0
   for _, s in ipairs(redis.call("lrange", part("fresh"), 0, forget - 1)) do
+    redis.call("hincrby", state, "unread", -redis.call("hstrlen", part("out"), s))
     redis.call("hdel", part("out"), s)
   end
   redis.call("ltrim", part("fresh"), forget, -1)

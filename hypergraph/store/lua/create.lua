@@ -29,7 +29,7 @@ if map ~= "" then
   redis.call("sadd", key("maps"), map)
   redis.call("hset", key("m:" .. map .. ":state"), "cursor", 0, "avail", 0, "done", 0, "failed", 0,
     "fail_at", -1, "read", 0, "busy_us", 0, "gather", "", "queue", queue,
-    "total", take(), "window", take(), "stops", take())
+    "total", take(), "window", take(), "stops", take(), "spec", take())
 end
 local over = take()
 if over ~= "" then finish(over, take(), 1) end

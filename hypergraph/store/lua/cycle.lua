@@ -10,8 +10,8 @@
 -- `call` numbers the calls of a slot. The same number again means that the reply was lost: nothing
 -- is done twice, and the answer is given again from what the slot holds.
 --
--- The advance is a compare-and-set: it stands if nobody else advanced since `from`, and, when it
--- speculates on this call's own commits, if these are all that happened since.
+-- The advance that comes along was decided before the commits were known to stand. It does if
+-- nobody else advanced since `from` and these commits are all that happened since.
 local slot, epoch, call, want, queue, after = take(), take(), take(), take_number(), take(), take_number()
 local meta = redis.call("hmget", KEYS[1], "status", "epoch", "seq", "applied")
 if not meta[1] then return {"gone"} end
@@ -26,11 +26,10 @@ local held, order = read_lease(slots, slot)
 local accepted, advanced = 0, 0
 
 if not replay then
-  local before, commits, refused = seq, take_number(), {}
+  local before, commits = seq, take_number()
   for _ = 1, commits do
     local id, attempt, kind, payload, values = take(), take(), take(), take(), take_number()
     local stands = held[id] == attempt and redis.call("hexists", tasks, id) == 1
-    if not stands then refused[#refused + 1] = id end
     for _ = 1, values do
       local digest, data = take(), take()
       if stands then redis.call("hset", key("values"), digest, data) end
@@ -42,7 +41,7 @@ if not replay then
       redis.call("srem", key("alone"), id)
       if redis.call("srem", key("maps"), id) == 1 then drop_map(id) end
       seq = seq + 1
-      log(seq, "k", kind, "task", id, "a", attempt, "w", slot, "p", payload)
+      log(seq, "k", kind, "task", id, "a", attempt, "w", slot, "ep", meta[2], "p", payload)
       accepted = accepted + 1
     end
     held[id] = nil
@@ -56,25 +55,14 @@ if not replay then
   end
   local from = take()
   if from ~= "" then
-    local to, added = take_number(), take_number()
-    local alone = commits == 0 or (before + commits == to and accepted == commits)
-    if applied == tonumber(from) and to <= seq and alone then
+    local to = take_number()
+    if applied == tonumber(from) and before + commits == to and accepted == commits then
       advanced, applied = 1, to
-      redis.call("hset", KEYS[1], "applied", to)
-    end
-    for _ = 1, added do
-      local id, record = take(), take()
-      if advanced == 1 then
-        local _, where = split_record(record)
-        redis.call("sadd", key("queues"), where)
-        redis.call("hset", tasks, id, record)
-        make_ready(id, record)
+      local over = add_tasks(to)
+      if over then
+        finish(over, take(), seq)
+        return {"ended", over, accepted}
       end
-    end
-    local over, note = take(), take()
-    if advanced == 1 and over ~= "" then
-      finish(over, note, seq)
-      return {"ended", over, accepted}
     end
   end
   local hold = {}

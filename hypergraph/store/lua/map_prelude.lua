@@ -67,6 +67,7 @@ local function commit_range(s, d, attempt, slot, payload, failures, first, busy_
   redis.call("hset", part("out"), whole(s), payload)
   redis.call("rpush", part("fresh"), whole(s))
   redis.call("hincrby", state, "done", whole(d - s))
+  redis.call("hincrby", state, "unread", #payload)
   redis.call("hincrby", state, "busy_us", busy_us)
   if failures > 0 then
     redis.call("hincrby", state, "failed", failures)

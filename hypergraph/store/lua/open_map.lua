@@ -1,4 +1,5 @@
--- open_map(ARGV: map, slot, epoch, task, attempt, record, queue, total, stops, pages) -> 1 | 0
+-- open_map(ARGV: map, slot, epoch, task, attempt, record, queue, total, stops, spec,
+-- pages)  -> 1 | 0
 --
 -- Turns a task that its slot holds into a map: the task leaves the lease uncommitted and comes
 -- back as `record`, to gather the results, when the last item is done.
@@ -19,7 +20,7 @@ redis.call("hdel", key("attempts"), task)
 local queue = take()
 redis.call("hset", state, "cursor", 0, "done", 0, "failed", 0, "fail_at", -1, "read", 0,
   "busy_us", 0, "gather", task .. " " .. record, "queue", queue, "total", take(), "stops", take(),
-  "window", 0)
+  "window", 0, "spec", take())
 local avail = 0
 for _ = 1, take_number() do
   local items, bytes = take_number(), take()

@@ -98,3 +98,18 @@ local function finish(status, note, seq)
     redis.call("pexpire", key(part), keep_ms)
   end
 end
+
+-- Add what fell due, and note how far the journal has been decided on. Returns the status the run
+-- ends with, or nothing; the note follows in the arguments.
+local function add_tasks(to)
+  redis.call("hset", KEYS[1], "applied", to)
+  for _ = 1, take_number() do
+    local id, record = take(), take()
+    local _, queue = split_record(record)
+    redis.call("sadd", key("queues"), queue)
+    redis.call("hset", key("tasks"), id, record)
+    make_ready(id, record)
+  end
+  local over = take()
+  if over ~= "" then return over end
+end

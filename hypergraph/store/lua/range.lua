@@ -4,6 +4,9 @@
 -- leases, calls and replays are those of `cycle`. A range may be committed in part: its head
 -- stands and its tail goes back uncounted. A claim never crosses a page of inputs; the page comes
 -- along unless the slot says (`page`) that it has it.
+-- Results that their reader has not had may take this much of Redis, where a window is set.
+local UNREAD_BYTES = 67108864
+
 local slot, epoch, call, want, page = take(), take(), take(), take_number(), take()
 local meta = redis.call("hmget", KEYS[1], "status", "epoch", "seq")
 if not meta[1] then return {"gone"} end
@@ -42,9 +45,11 @@ if redis.call("hget", part("calls"), slot) ~= call then
   end
   write_lease(slots, slot, {})
   if is_over() then return {"over", close_map(seq), accepted} end
-  local v = redis.call("hmget", state, "cursor", "avail", "fail_at", "stops", "read", "window")
+  local v = redis.call("hmget", state, "cursor", "avail", "fail_at", "stops", "read", "window",
+    "unread")
   local at, avail, fail_at, read, window =
     tonumber(v[1]), tonumber(v[2]), tonumber(v[3]), tonumber(v[5]), tonumber(v[6])
+  local room = window == 0 or (at - read < window and tonumber(v[7] or "0") < UNREAD_BYTES)
   local last = avail
   if v[4] == "1" and fail_at >= 0 then last = math.min(avail, fail_at) end
   local s, e, attempt = nil, nil, 1
@@ -59,7 +64,7 @@ if redis.call("hget", part("calls"), slot) ~= call then
         s, e = from, math.min(to, from + (lonely and 1 or want))
         give_back(e, to, attempt - 1, lonely)
       end
-    elseif at < last and (window == 0 or at - read < window) then
+    elseif at < last and room then
       local following = redis.call("zrangebyscore", part("starts"), "(" .. whole(at), "+inf",
         "LIMIT", 0, 1)[1]
       s, e = at, math.min(last, at + want, following and tonumber(following) or last)

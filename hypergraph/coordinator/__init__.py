@@ -1,0 +1,1 @@
+"""What is due: the role that advances runs. See :mod:`hypergraph.coordinator.fold`."""

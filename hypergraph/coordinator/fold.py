@@ -1,0 +1,179 @@
+"""The state of a run, folded from its journal.
+
+Whoever coordinates a run holds a `RunFold`: a worker that commits, a reconciler, the client. It is
+built from the journal and from nothing else, so it can be thrown away and built again at any time.
+It needs no user code: an entry holds names and references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from hypergraph.store.records import (
+    SMALL_BYTES,
+    Border,
+    End,
+    GraphSpec,
+    Order,
+    Ref,
+    Report,
+    Sealer,
+    Start,
+    is_shared,
+)
+from hypergraph.plan import Broken, Due, Phase, RunTree, TaskEnded
+from hypergraph.store.contract import Advance, Entry, TaskRecord
+
+
+class JournalGap(Exception):
+    """Entries are missing: read the journal from where the fold stands."""
+
+
+class RunFold:
+    """One run, up to entry `seq` of its journal."""
+
+    def __init__(self, run_id: str, sealer: Sealer, load_spec: Callable[[str], GraphSpec]) -> None:
+        self.run_id = run_id
+        self.seq = 0
+        self._sealer = sealer
+        self._load_spec = load_spec
+        self.ended = 0  #: tasks that have ended
+        self.failures = 0  #: tasks that have failed
+        self.is_map = False  #: the run consists of a map: there is no plan to follow
+        self._due: list[tuple[int, Due]] = []  # what fell due, by the entry that made it due
+
+    def read(self, entries: Iterable[Entry]) -> None:
+        """Fold entries; those already folded are passed over.
+
+        Raises:
+            JournalGap: The next entry is not among them.
+            UntrustedPayload: An entry was not written by someone who holds the secret.
+        """
+        for entry in entries:
+            if entry.seq <= self.seq:
+                continue
+            if entry.seq > self.seq + 1:
+                raise JournalGap(self.run_id, self.seq, entry.seq)
+            self._apply(entry)
+
+    def foresee(self, ended: TaskEnded) -> None:
+        """Fold a commit that is not in the journal yet, as its next entry.
+
+        If the journal goes on differently, this fold is worthless: throw it away.
+        """
+        self.seq += 1
+        self._take(self.tree.apply(ended))
+
+    def start(self, spec: GraphSpec, start: Start) -> None:
+        """Fold the first entry."""
+        self.seq = 1
+        self.spec = spec
+        self.started = start
+        self.tag = start.tag
+        self.tree = RunTree(spec.plan, spec.bound)
+        self._take(self.tree.start(start.inputs, start.max_iterations))
+
+    def _apply(self, entry: Entry) -> None:
+        kind = entry.kind
+        if kind == "start" and not entry.fields["p"]:
+            self.seq, self.is_map = 1, True
+            return
+        if kind == "start":
+            start = self._sealer.open(Start, entry.fields["p"], self.run_id)
+            self.start(self._load_spec(start.graph), start)
+            return
+        self.seq = entry.seq
+        if kind in ("done", "fail"):
+            task = entry.fields["task"].decode()
+            epoch = entry.fields["ep"].decode()
+            report = self._sealer.open(Report, entry.fields["p"], self.run_id, task, epoch)
+            self.ended += 1
+            self.failures += kind == "fail"
+            self._take(self.tree.apply(to_ended(task, report)))
+        elif kind == "crash":
+            payload = entry.fields["p"]
+            self._sealer.open_bytes("crash", payload, self.run_id)
+            self.ended += 1
+            self.failures += 1
+            self._take(self.tree.apply(TaskEnded(entry.fields["task"].decode(), error=entry)))
+
+    def _take(self, due: Sequence[Due]) -> None:
+        self._due.extend((self.seq, task) for task in due)
+
+    def has_news(self, applied: int) -> bool:
+        """Whether something has to be added or ended, given that `applied` was decided on."""
+        return self.is_over or any(seq > applied for seq, _ in self._due)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has nothing left to do."""
+        return self.tree.phase is not Phase.RUNNING
+
+    def advance(self, applied: int, note: Callable[[RunFold], tuple[str, bytes]]) -> Advance:
+        """Return what follows from the journal since entry `applied`.
+
+        Args:
+            applied: How far others have decided.
+            note: Makes the end's status and sealed note, if the run is over.
+        """
+        self._due = [(seq, due) for seq, due in self._due if seq > applied]
+        tasks = [
+            self.make_task(due, seq * 1000 + place) for place, (seq, due) in enumerate(self._due)
+        ]
+        return Advance(applied, self.seq, tasks, note(self) if self.is_over else None)
+
+    def make_task(self, due: Due, score: int) -> TaskRecord:
+        """Return the record of a task that fell due."""
+        path = "/".join(due.path)
+        kind: str = due.node.kind
+        border: Sequence[Any] = ()
+        if (nested := due.node.nested) is not None:
+            kind = "map" if nested.mapped else "graph"
+            border = Border(
+                nested.inputs, nested.outputs, nested.mapped, nested.mode, nested.error_handling
+            )
+        order = Order(path, kind, self.spec.nodes[path], due.inputs, border)
+        sealed = self._sealer.seal(order, self.run_id, due.task)
+        return TaskRecord(
+            due.task, score, f"{due.node.queue}.{self.tag}", small_digests(due.inputs.values()), sealed
+        )
+
+
+def small_digests(refs: Iterable[Ref]) -> list[str]:
+    """Return the digests among `refs` whose bytes come along with a claim, each once."""
+    return list(dict.fromkeys(r[0] for r in refs if r[1] <= SMALL_BYTES and not is_shared(r)))
+
+
+def to_ended(task: str, report: Report) -> TaskEnded:
+    """Return what a report means to the plan."""
+    return TaskEnded(
+        task,
+        report.outputs,
+        None if report.changed is None else tuple(report.changed),
+        None if report.decision is None else tuple(report.decision),
+        report if report.error is not None else None,
+    )
+
+
+def make_end(fold: RunFold, sealer: Sealer) -> tuple[str, bytes]:
+    """Return the status and the sealed note of a run that is over."""
+    root = fold.tree.root
+    results = root.results()
+    if fold.tree.phase is Phase.COMPLETED:
+        return "completed", sealer.seal(End(results), fold.run_id)
+    error = root.error
+    if isinstance(error, Broken):
+        broken = {
+            "path": error.path,
+            "max_iterations": error.max_iterations,
+            "output": error.output,
+            "nodes": list(error.nodes),
+        }
+        end = End(results, broken=broken, text="a rule of the plan was broken")
+    elif isinstance(error, Report):
+        end = End(results, error=error.error, text=error.text)
+    else:
+        task = error.fields["task"].decode()
+        end = End(results, broken={"crash": task, "p": error.fields["p"]}, text="a worker died")
+    return "failed", sealer.seal(end, fold.run_id)

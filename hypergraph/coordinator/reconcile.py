@@ -1,0 +1,178 @@
+"""Notice what is missing, and see that it happens.
+
+A reconciler runs in every supervisor and in every client that waits. Once a second it looks at
+who is alive and at the runs whose turn it is. What it finds missing it does itself: leases of dead
+workers are reaped, journals that nobody decided on are decided on, tickets are sent for what is
+ready and held by nobody. Everything it does is guarded by the same compare-and-set as everybody
+else's work, so any number of reconcilers may run, and a repeat changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from hypergraph.coordinator.fold import RunFold, make_end
+from hypergraph.errors import CorruptPayload
+from hypergraph.store.contract import RunView
+from hypergraph.store.records import End, GraphSpec, Sealer
+from hypergraph.store.redis import RedisStore
+from hypergraph.transport.tickets import Tickets
+from hypergraph.values.digest import digest as compute
+
+logger = logging.getLogger("hypergraph.coordinator")
+
+#: A task or item that killed this many workers fails.
+MOST_DEATHS = 3
+
+
+class SpecCache:
+    """Loads graph specs by digest, and keeps the latest ones."""
+
+    def __init__(self, store: RedisStore, size: int = 128) -> None:
+        self._store = store
+        self._size = size
+        self._specs: dict[str, GraphSpec] = {}
+
+    def load(self, digest: str) -> GraphSpec:
+        """Return the spec with this digest.
+
+        Raises:
+            CorruptPayload: The bytes in Redis are missing or not what the digest says.
+        """
+        spec = self._specs.get(digest)
+        if spec is None:
+            spec = GraphSpec.from_bytes(check_digest(digest, self._store.get_code(digest)))
+            self.add(digest, spec)
+        return spec
+
+    def add(self, digest: str, spec: GraphSpec) -> None:
+        """Keep a spec that is at hand."""
+        if len(self._specs) >= self._size:
+            self._specs.pop(next(iter(self._specs)))
+        self._specs[digest] = spec
+
+
+class Coordinator:
+    """Decides for runs of one namespace. Needs no user code."""
+
+    def __init__(
+        self, store: RedisStore, sealer: Sealer, tickets: Tickets, specs: SpecCache
+    ) -> None:
+        self.store = store
+        self.sealer = sealer
+        self.tickets = tickets
+        self.specs = specs
+
+    def new_fold(self, run_id: str) -> RunFold:
+        """Return the fold of a run of which nothing was read."""
+        return RunFold(run_id, self.sealer, self.specs.load)
+
+    def catch_up(self, fold: RunFold) -> None:
+        """Read the journal to its end."""
+        while entries := self.store.read_journal(fold.run_id, fold.seq):
+            fold.read(entries)
+
+    def advance(self, fold: RunFold, applied: int) -> None:
+        """Add what follows from the journal, unless somebody was faster."""
+        advance = fold.advance(applied, lambda f: make_end(f, self.sealer))
+        if self.store.advance(fold.run_id, advance) and advance.tasks:
+            counts: dict[str, int] = {}
+            for task in advance.tasks:
+                counts[task.queue] = counts.get(task.queue, 0) + 1
+            self.tickets.send_all((fold.run_id, queue, n) for queue, n in counts.items())
+
+    def look_at(self, run_id: str) -> RunView:
+        """See that whatever a run lacks to go on happens. Returns the run as it was."""
+        view = self.store.inspect(run_id)
+        if view.status != "running":
+            self.store.retire([run_id])
+            return view
+        if view.applied < view.seq:
+            fold = self.new_fold(run_id)
+            self.catch_up(fold)
+            if fold.has_news(view.applied):
+                self.advance(fold, view.applied)
+        self.tickets.send_all(
+            [
+                *((run_id, queue, ready) for queue, ready in view.ready.items() if ready),
+                *((run_id, map_.queue, 1) for map_ in view.maps if map_.open),
+            ]
+        )
+        return view
+
+    def reap(
+        self, run_id: str, prefix: str, guilty: str, item: int, payload: bytes
+    ) -> None:
+        """Take away what slots of a dead process hold in a run, and let others go on with it."""
+        sealed = self.sealer.seal_bytes("crash", payload, run_id)
+        reaped, dead = self.store.reap(run_id, prefix, guilty, item, MOST_DEATHS, sealed)
+        if reaped or dead:
+            self.look_at(run_id)
+
+    def cancel(self, run_id: str, by: str) -> str:
+        """End a run that has not ended. Returns the status it had."""
+        return self.store.cancel(run_id, self.sealer.seal(End(by=by), run_id))
+
+
+class Reconciler:
+    """Ticks. See the module's docstring.
+
+    Args:
+        coordinator: Decides what is missing.
+        crash: Makes the packed failure of a task whose whole host, by this name, vanished.
+        lease_s: A worker that has not been heard of for this long is dead.
+        every_s: Time between ticks.
+    """
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        crash: Callable[[str], bytes],
+        *,
+        lease_s: float = 5.0,
+        every_s: float = 1.0,
+    ) -> None:
+        self.coordinator = coordinator
+        self.lease_s = lease_s
+        self.every_s = every_s
+        self._crash = crash
+
+    def tick(self) -> Sequence[str]:
+        """Do what is due. Returns the live workers."""
+        store = self.coordinator.store
+        live, dead, runs = store.tick(self.lease_s, self.every_s)
+        for worker in dead:
+            self.bury(worker)
+        for run_id in runs:
+            view = self.coordinator.look_at(run_id)
+            if view.status == "running" and view.owner and not store.is_client_alive(view.owner):
+                self._end_orphan(run_id, view)
+        return live
+
+    def bury(self, worker: str) -> None:
+        """Reap everything that a vanished worker host holds."""
+        store = self.coordinator.store
+        logger.warning("Worker %s has vanished; what it held runs again elsewhere.", worker)
+        for run_id in {run_id for _, run_id in store.held(worker)}:
+            self.coordinator.reap(run_id, f"{worker}/", "?", -1, self._crash(worker))
+        store.bury(worker)
+
+    def _end_orphan(self, run_id: str, view: RunView) -> None:
+        """A map whose inputs come from a client that has died can never be finished."""
+        if any(map_.total < 0 for map_ in view.maps):
+            logger.warning("Run %s: its client has died before all inputs were there.", run_id)
+            self.coordinator.cancel(run_id, f"client {view.owner} died while it fed the map")
+
+
+def check_digest(digest: str, data: bytes | None) -> bytes:
+    """Return `data` if it is what its digest says.
+
+    Raises:
+        CorruptPayload: It is missing, or something else.
+    """
+    if data is None:
+        raise CorruptPayload(f"code:{digest}", digest, "nothing")
+    if (got := compute(data)) != digest:
+        raise CorruptPayload(f"code:{digest}", digest, got)
+    return data

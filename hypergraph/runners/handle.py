@@ -1,0 +1,206 @@
+"""A submitted run, held by whoever wants its result."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+from hypergraph.coordinator.fold import RunFold
+from hypergraph.errors import (
+    ConflictError,
+    InfiniteLoopError,
+    ResultExpired,
+    RunCancelled,
+    StateLost,
+)
+from hypergraph.plan import Frame, Phase
+from hypergraph.runners.notes import annotate
+from hypergraph.runners.result import RunResult, RunStatus
+from hypergraph.runners.session import Session
+from hypergraph.store.records import End, Ref, Report, Start
+from hypergraph.values.codec import decode
+from hypergraph.values.digest import digest
+from hypergraph.values.failure import unpack_failure
+
+#: How a run's status is called in Redis -> in results.
+STATUSES = {
+    "running": RunStatus.RUNNING,
+    "completed": RunStatus.COMPLETED,
+    "partial": RunStatus.PARTIAL,
+    "failed": RunStatus.FAILED,
+    "cancelled": RunStatus.CANCELLED,
+    "paused": RunStatus.PAUSED,
+}
+
+
+class RunHandle:
+    """A run that was submitted, here or elsewhere. Await it, or ask for its `result`."""
+
+    def __init__(
+        self, session: Session, run_id: str, error_handling: str = "raise", *, once: bool = False
+    ) -> None:
+        """Hold a run.
+
+        Args:
+            session: The way to its Redis.
+            run_id: The run.
+            error_handling: Whether `result` raises what the run failed with.
+            once: The result is read once: its values then leave Redis.
+        """
+        self.run_id = run_id
+        self._session = session
+        self._error_handling = error_handling
+        self._once = once
+        self._result: RunResult | None = None
+
+    def __repr__(self) -> str:
+        return f"RunHandle({self.run_id!r})"
+
+    @property
+    def status(self) -> RunStatus:
+        """Where the run stands now.
+
+        Raises:
+            ResultExpired: Its record has been dropped, or there never was such a run.
+        """
+        if self._result is not None:
+            return self._result.status
+        meta = self._session.store.get_meta(self.run_id)
+        if not meta:
+            raise ResultExpired(self.run_id)
+        status = STATUSES[meta["status"].decode()]
+        if status is RunStatus.RUNNING and meta["seq"] == b"1" and not self._is_taken():
+            return RunStatus.QUEUED
+        return status
+
+    def _is_taken(self) -> bool:
+        return bool(self._session.store.inspect(self.run_id).slots)
+
+    def result(self, timeout: float | None = None) -> RunResult:
+        """Wait for the run to end, and return its result.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Raises:
+            TimeoutError: The run has not ended by then. It goes on.
+            RunCancelled: Somebody cancelled it.
+            ResultExpired: Its values have been dropped.
+            Exception: What a node raised, unless the run was submitted with ``continue``.
+        """
+        result = self._result = self._result or self._wait(timeout)
+        if result.error is not None and self._error_handling == "raise":
+            raise result.error
+        return result
+
+    def cancel(self) -> None:
+        """End the run if it has not ended. Afterwards no node starts and no result counts."""
+        self._session.coordinator.cancel(self.run_id, self._session.id)
+        # Bodies end when they end; but nobody begins another one without asking (and a range of a
+        # map asks after `TARGET_S` at the latest), so a moment settles it.
+        time.sleep(0.15)
+
+    def __await__(self) -> Generator[Any, None, RunResult]:
+        return asyncio.to_thread(self.result).__await__()
+
+    def _wait(self, timeout: float | None, seen: Callable[[], None] | None = None) -> RunResult:
+        session = self._session
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
+            ended = session.store.wait_end(self.run_id, max(left, 0.0))
+            if ended is not None:
+                return self._read(*ended)
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"run {self.run_id} has not ended after {timeout} s; it goes on")
+            if seen is not None:
+                seen()
+            self._check_there()
+            session.look_after()
+
+    def _check_there(self) -> None:
+        if not self._session.store.get_meta(self.run_id):
+            raise StateLost(self.run_id)
+
+    def _read(self, status: str, note: bytes) -> RunResult:
+        """Return the result of the run, given how it ended."""
+        session = self._session
+        end: End = session.sealer.open(End, note, self.run_id)
+        if status == "cancelled":
+            raise RunCancelled(self.run_id)
+        fold = session.fold_of(self.run_id)
+        result = RunReader(session, fold).read(end, status)
+        if self._once:
+            session.store.forget(self.run_id)
+        return result
+
+
+class RunReader:
+    """Reads the values of a run that has ended."""
+
+    def __init__(self, session: Session, fold: RunFold) -> None:
+        self._session = session
+        self._fold = fold
+        self._data: dict[str, bytes] = {}
+
+    def read(self, end: End, status: str) -> RunResult:
+        """Return the run's result."""
+        root = self._fold.tree.root
+        frames = list(self._fold.tree.frames())
+        wanted = {id(f): self._names(f) for f in frames}
+        refs = [
+            ref for f in frames for name, ref in f.results().items() if name in wanted[id(f)]
+        ]
+        if end.error is not None:
+            refs.append(end.error)
+        self._fetch(refs)
+        result = self._read_frame(root, wanted)
+        result.run_id = self._fold.run_id
+        if status == "failed":
+            result.error = self._error_of(end)
+            annotate(result.error, run_id=self._fold.run_id)
+        return result
+
+    def _names(self, frame: Frame) -> tuple[str, ...]:
+        start: Start = self._fold.started
+        plan = frame.plan
+        if frame.parent is None and start.select is not None:
+            return tuple(start.select)
+        return plan.outputs if plan.selected is None else plan.selected
+
+    def _read_frame(self, frame: Frame, wanted: Mapping[int, tuple[str, ...]]) -> RunResult:
+        found = frame.results()
+        values = {n: decode(self._data[found[n][0]]) for n in wanted[id(frame)] if n in found}
+        status = (
+            RunStatus.COMPLETED if frame.state.phase is Phase.COMPLETED else RunStatus.FAILED
+        )
+        result = RunResult(values, status)
+        if status is RunStatus.FAILED and isinstance(frame.error, Report):
+            result.error = None
+        for name, inner in frame.nested.items():
+            result.nested[name] = self._read_frame(inner, wanted)
+        return result
+
+    def _fetch(self, refs: list[Ref]) -> None:
+        digests = list(dict.fromkeys(ref[0] for ref in refs if len(ref) == 2))
+        shared = list(dict.fromkeys(ref[0] for ref in refs if len(ref) > 2))
+        store = self._session.store
+        found = zip(digests, store.get_values(self._fold.run_id, digests), strict=True)
+        for key, data in [*found, *((d, store.get_code(d)) for d in shared)]:
+            if data is None or digest(data) != key:
+                raise ResultExpired(self._fold.run_id)
+            self._data[key] = data
+
+    def _error_of(self, end: End) -> BaseException:
+        if end.error is not None:
+            return unpack_failure(self._data[end.error[0]])
+        broken = end.broken or {}
+        if "crash" in broken:
+            sealed = broken["p"]
+            data = self._session.sealer.open_bytes("crash", sealed, self._fold.run_id)
+            return unpack_failure(data)
+        if broken.get("output"):
+            return ConflictError(broken["output"], broken["nodes"])
+        return InfiniteLoopError(broken.get("max_iterations", 0))

@@ -1,0 +1,109 @@
+"""A graph and its inputs, made ready to cross to workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypergraph.graph import Graph
+from hypergraph.nodes import GraphNode
+from hypergraph.plan import Plan
+from hypergraph.store.records import SMALL_BYTES, GraphSpec, Ref
+from hypergraph.values.codec import encode
+from hypergraph.values.digest import digest
+from hypergraph.values.ship import Packed, Packer, Ship
+
+
+@dataclass(slots=True)
+class Parcel:
+    """What a run has to bring along.
+
+    Code and broadcast values are shared by content: they cross once per content and client
+    process. Inputs of a run are the run's own.
+    """
+
+    shared: dict[str, bytes] = field(default_factory=dict)  #: digest -> bytes
+    values: dict[str, bytes] = field(default_factory=dict)  #: digest -> bytes
+    modules: dict[str, None] = field(default_factory=dict)  #: what workers must have installed
+
+    def add_code(self, packed: Packed) -> str:
+        """Add a packed node or graph. Returns its digest."""
+        for part in (*packed.parts, packed):
+            self.shared[part.digest] = part.data
+            self.modules.update(dict.fromkeys(part.modules))
+        return packed.digest
+
+    def add_value(self, data: bytes) -> Ref:
+        """Add an encoded value of this run. Returns its reference."""
+        key = digest(data)
+        self.values[key] = data
+        return [key, len(data)]
+
+    def add_shared(self, data: bytes) -> Ref:
+        """Add an encoded value that is shared by content. Returns its reference."""
+        key = digest(data)
+        self.shared[key] = data
+        return [key, len(data), 1]
+
+    def add_broadcast(self, data: bytes) -> Ref:
+        """Add a value that many items use. A small one is not worth sharing between runs."""
+        return self.add_value(data) if len(data) <= SMALL_BYTES else self.add_shared(data)
+
+
+def pack_inputs(parcel: Parcel, inputs: Mapping[str, Any], ship: Ship) -> dict[str, Ref]:
+    """Encode the inputs of a run.
+
+    Raises:
+        UnserializableInput: The path begins with the input's name, as in ``$.model._lock``.
+    """
+    return {
+        name: parcel.add_value(encode(value, where=f"$.{name}", ship=ship))
+        for name, value in inputs.items()
+    }
+
+
+def pack_spec(parcel: Parcel, graph: Graph, plan: Plan, ship: Ship) -> tuple[str, GraphSpec]:
+    """Pack a graph that runs node by node. Returns the digest of its spec, and the spec.
+
+    A graph that runs as one piece, because its node is mapped or has a runner of its own, is packed
+    whole.
+    """
+    packer = Packer(ship)
+    nodes: dict[str, str] = {}
+    bound: dict[str, dict[str, Ref]] = {}
+    for path, inner in _open_graphs(graph, ""):
+        bindings = inner.inputs.bound
+        if bindings:
+            bound[path] = {
+                name: parcel.add_shared(encode(value, where=f"$.{name}", ship=ship))
+                for name, value in bindings.items()
+            }
+        for node in inner._nodes:
+            where = f"{path}/{node.name}" if path else node.name
+            if not isinstance(node, GraphNode):
+                nodes[where] = parcel.add_code(packer.pack_node(node))
+            elif _is_one_piece(node):
+                nodes[where] = parcel.add_code(packer.pack_graph(node.graph))
+    spec = GraphSpec(plan, nodes, bound)
+    data = spec.to_bytes()
+    key = digest(data)
+    parcel.shared[key] = data
+    return key, spec
+
+
+def pack_whole(parcel: Parcel, graph: Graph, ship: Ship) -> str:
+    """Pack a graph whose items run as one piece each. Returns its digest."""
+    return parcel.add_code(Packer(ship).pack_graph(graph))
+
+
+def _is_one_piece(node: GraphNode) -> bool:
+    return node.map_config is not None or node.runner is not None
+
+
+def _open_graphs(graph: Graph, path: str) -> Iterator[tuple[str, Graph]]:
+    """Yield the graph and the nested graphs whose nodes are tasks of the same run."""
+    yield path, graph
+    for node in graph._nodes:
+        if isinstance(node, GraphNode) and not _is_one_piece(node):
+            yield from _open_graphs(node.graph, f"{path}/{node.name}" if path else node.name)

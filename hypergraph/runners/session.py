@@ -1,0 +1,222 @@
+"""A client's dealings with one Redis: what it has sent, who is there, and what it waits for."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hypergraph.coordinator.fold import RunFold
+from hypergraph.coordinator.reconcile import Coordinator, Reconciler, SpecCache
+from hypergraph.errors import (
+    IncompatibleWorker,
+    MissingModule,
+    NoWorker,
+    WorkerCrashed,
+)
+from hypergraph.runners.packing import Parcel
+from hypergraph.store.contract import MapStart, TaskRecord
+from hypergraph.store.link import Link, redact
+from hypergraph.store.records import Sealer
+from hypergraph.store.redis import RedisStore
+from hypergraph.transport.tags import TAG
+from hypergraph.transport.tickets import Tickets
+from hypergraph.values.failure import pack_failure
+from hypergraph.values.secret import load_secret
+from hypergraph.values.sign import Signer
+
+logger = logging.getLogger("hypergraph.runners")
+
+#: First contact fails within this time, or not at all.
+CONTACT_S = 5.0
+
+
+class Session:
+    """See the module's docstring.
+
+    Args:
+        url: The Redis.
+        namespace: Which runs, workers and queues of it.
+        secret: As `load_secret` takes it.
+        keep_s: How long records are kept after a run has ended.
+        local: Workers belong to this client: wait for them instead of missing them.
+        lease_s: Time without a heartbeat after which a worker or client is dead.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        namespace: str,
+        secret: str | bytes | None,
+        keep_s: float,
+        local: bool = False,
+        lease_s: float = 5.0,
+    ) -> None:
+        key, previous = load_secret(secret, url)
+        self.url = url
+        self.id = f"client-{secrets.token_hex(6)}"
+        self.keep_s = keep_s
+        self.lease_s = lease_s
+        self.local = local
+        # Two patiences: what is submitted fails while the caller looks; what is waited for, waits.
+        self.link = Link(url, patience_s=CONTACT_S)
+        self.waiting = Link(url)
+        self.store = RedisStore(self.waiting, namespace)
+        self.entry = RedisStore(self.link, namespace)
+        self.sealer = Sealer(Signer(key, previous), namespace)
+        self.tickets = Tickets(self.link, self.store.keys, self.sealer)
+        self.specs = SpecCache(self.store)
+        self.coordinator = Coordinator(self.store, self.sealer, self.tickets, self.specs)
+        self.reconciler = Reconciler(self.coordinator, crash_of_host, lease_s=lease_s)
+        self._sent: set[str] = set()
+        self._workers: tuple[float, dict[str, dict[str, str]]] = (0.0, {})
+        self._ticked_at = time.monotonic()
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.link.close()
+        self.waiting.close()
+
+    # -- who is there ---------------------------------------------------------------------------
+
+    def require_workers(self, queues: Sequence[str], modules: Sequence[str]) -> None:
+        """See that somebody can serve a run, before anything of it is stored.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+            NoWorker: Nobody serves one of the queues.
+            IncompatibleWorker: Only workers of another Python minor or wire version do.
+            MissingModule: No live worker has one of the modules.
+        """
+        if self.local:
+            return
+        deadline = time.monotonic() + CONTACT_S - 0.5
+        while True:
+            try:
+                self._check_workers(queues, modules)
+            except (NoWorker, IncompatibleWorker, MissingModule):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)  # they may be starting
+                self._workers = (0.0, {})
+            else:
+                return
+
+    def find_missing(self, queues: Sequence[str], modules: Sequence[str]) -> Exception | None:
+        """Return what `require_workers` would raise by now, without waiting."""
+        if not self.local:
+            try:
+                self._check_workers(queues, modules)
+            except (NoWorker, IncompatibleWorker, MissingModule) as error:
+                return error
+        return None
+
+    def _check_workers(self, queues: Sequence[str], modules: Sequence[str]) -> None:
+        asked_at, workers = self._workers
+        if time.monotonic() - asked_at > 1.0:
+            workers = self.entry.workers(self.lease_s)
+            self._workers = (time.monotonic(), workers)
+        for queue in queues:
+            serving = [w for w in workers.values() if queue in w.get("queues", "").split(",")]
+            fitting = [w for w in serving if w.get("tag") == TAG]
+            if not serving:
+                raise NoWorker(queue, redact(self.url))
+            if not fitting:
+                tags = {name: info.get("tag", "?") for name, info in workers.items()}
+                raise IncompatibleWorker(TAG, tags)
+            for module in modules:
+                if not any(_has_module(worker, module) for worker in fitting):
+                    raise MissingModule(module, sorted(workers))
+
+    # -- sending --------------------------------------------------------------------------------
+
+    def send_shared(self, parcel: Parcel, run_id: str) -> None:
+        """Store what is shared by content and not there yet, and announce the run."""
+        known = [digest for digest in parcel.shared if digest in self._sent]
+        fresh = {digest: data for digest, data in parcel.shared.items() if digest not in self._sent}
+        missing = self.entry.touch_code(known) if known else []
+        fresh.update((digest, parcel.shared[digest]) for digest in missing)
+        if fresh:
+            self.entry.put_code(fresh)
+            self._sent.update(fresh)
+        # Before the run exists: should this client die in between, a reconciler finds either
+        # nothing, and takes the name off its list, or a run, and sees that it goes on.
+        self.entry.list_run(run_id, _now_ms(), active=True)
+
+    def create(
+        self,
+        run_id: str,
+        meta: dict[str, str | int | bytes],
+        *,
+        start: bytes = b"",
+        parcel: Parcel,
+        tasks: Sequence[TaskRecord] = (),
+        map_: MapStart | None = None,
+        end: tuple[str, bytes] | None = None,
+    ) -> None:
+        """Store a run and send tickets for what it begins with.
+
+        Raises:
+            ValueError: There is a run of that id.
+        """
+        self.send_shared(parcel, run_id)
+        meta = {**meta, "keep_ms": int(self.keep_s * 1000), "client": self.id, "tag": TAG}
+        created = self.entry.create(
+            run_id,
+            token=secrets.token_hex(8),
+            meta=meta,
+            start=start,
+            values=parcel.values,
+            tasks=tasks,
+            map_=map_,
+            end=end,
+        )
+        if not created:
+            raise ValueError(f"there is a run {run_id!r} already; choose another id")
+        counts: dict[str, int] = {}
+        for task in tasks:
+            counts[task.queue] = counts.get(task.queue, 0) + 1
+        self.entry.list_run(run_id, _now_ms(), active=end is None)
+        self.tickets.send_all((run_id, queue, count) for queue, count in counts.items())
+
+    # -- waiting --------------------------------------------------------------------------------
+
+    def look_after(self, beat: bool = True) -> None:
+        """Do what a client does while it waits: say that it lives, and reconcile. Cheap if early."""
+        now = time.monotonic()
+        if now - self._ticked_at < self.reconciler.every_s:
+            return
+        self._ticked_at = now
+        if beat:
+            self.store.beat_client(self.id, self.lease_s)
+        self.reconciler.tick()
+
+    def fold_of(self, run_id: str) -> RunFold:
+        """Return the whole story of a run."""
+        fold = self.coordinator.new_fold(run_id)
+        self.coordinator.catch_up(fold)
+        return fold
+
+
+def crash_of_host(worker: str) -> bytes:
+    """Return the packed failure of a task that was lost with its whole host too often."""
+    error = WorkerCrashed(signal=None, exit_code=None, node="", worker=worker, attempts=3)
+    return pack_failure(error, node="", item=None, worker=worker, attempt=3)
+
+
+def _has_module(worker: dict[str, str], module: str) -> bool:
+    listed: Any = worker.get("modules", "")
+    return not listed or module in listed.split(",")
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+#: Makes a progress display for a run or map.
+Watch = Callable[[int, int], None]

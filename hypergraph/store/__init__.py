@@ -1,0 +1,1 @@
+"""Where runs live: Redis, and the scripts that change them."""

@@ -1,0 +1,170 @@
+"""What travels sealed: the start of a run, its tasks, its commits, its end.
+
+All of it is msgpack of names, numbers and *references*; values are elsewhere. A reference is
+``[digest, size]`` for bytes among the run's values, ``[digest, size, 1]`` for bytes shared by
+content. Because the record that names the digest is signed, checking the digest is enough to trust
+the bytes.
+
+Each record is sealed together with what it belongs to, so that it cannot be moved to another run
+or another task:
+
+    record   kind       context
+    start    "start"    namespace, run
+    task     "task"     namespace, run, task
+    commit   "commit"   namespace, run, task, epoch
+    crash    "crash"    namespace, run
+    end      "end"      namespace, run
+    map      "map"      namespace, run, map
+    page     "page"     namespace, run, map, first item
+    results  "results"  namespace, run, map, first item
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgpack
+
+from hypergraph.plan import Plan
+from hypergraph.values.sign import Signer
+
+Ref = Sequence[Any]
+
+#: Values up to this size come along with the claim of the task that needs them.
+SMALL_BYTES = 16_384
+
+
+def is_shared(ref: Ref) -> bool:
+    """Whether a reference points to bytes shared by content."""
+    return len(ref) > 2
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """A graph as a coordinator and a worker need it. Stored by content, shared between runs."""
+
+    plan: Plan
+    nodes: Mapping[str, str]  #: path of a node, joined by "/" -> digest of its code
+    bound: Mapping[str, Mapping[str, Ref]]  #: path of a graph, "" for the root -> its bindings
+
+    def to_bytes(self) -> bytes:
+        """Return the spec as bytes; equal graphs give equal bytes within one process."""
+        wire = [self.plan.to_wire(), dict(self.nodes), {k: dict(v) for k, v in self.bound.items()}]
+        return bytes(msgpack.packb(wire))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> GraphSpec:
+        """Return the spec that `to_bytes` wrote."""
+        plan, nodes, bound = msgpack.unpackb(data)
+        return cls(Plan.from_wire(plan), nodes, bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a run was submitted with."""
+
+    graph: str  #: digest of the GraphSpec
+    inputs: Mapping[str, Ref]
+    max_iterations: int = 1000
+    tag: str = ""  #: what a queue's name ends in: Python minor and wire version
+    select: Sequence[str] | None = None  #: outputs to give back
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker has to know to carry out a task."""
+
+    path: str  #: of the node, joined by "/"
+    kind: str  #: "function", "gate", "map", "gather" or "graph"
+    code: str  #: digest of the node's code, or of the graph inside it
+    inputs: Mapping[str, Ref]
+    border: Sequence[Any] = ()  #: of a nested graph: how names cross it; see `Border`
+
+
+class Border(NamedTuple):
+    """How names cross the border of a nested graph that is carried out as one task."""
+
+    inputs: Mapping[str, str]  #: outer input name -> inner
+    outputs: Mapping[str, str]  #: inner output name -> outer
+    mapped: Sequence[str] = ()  #: outer names that are mapped over
+    mode: str = "zip"
+    error_handling: str = "raise"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a task."""
+
+    outputs: Mapping[str, Ref] = field(default_factory=dict)
+    changed: Sequence[str] | None = None
+    decision: Sequence[str] | None = None
+    error: Ref | None = None  #: the packed failure
+    text: str = ""  #: of the error, for people; stays when the values have gone
+    worker: str = ""
+    started_ms: int = 0  #: by the worker's clock; for people only
+    took_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a run ended."""
+
+    results: Mapping[str, Ref] = field(default_factory=dict)
+    error: Ref | None = None
+    broken: Mapping[str, Any] | None = None  #: a rule of the plan was broken; see plan.Broken
+    text: str = ""
+    by: str = ""  #: who cancelled it, or why
+
+
+@dataclass(frozen=True, slots=True)
+class MapSpec:
+    """What a worker has to know to carry out items of a map."""
+
+    graph: str  #: digest of the packed graph
+    mapped: Sequence[str]  #: names whose values come in pages, one column each
+    broadcast: Mapping[str, Ref]  #: names whose value is the same for every item
+    select: Sequence[str] | None = None
+    max_iterations: int | None = None
+    stops: bool = True  #: whether the first failure ends the map
+    path: str = ""  #: of the mapped node, joined by "/"; "" for a map of its own
+
+
+_RECORDS: dict[type[Any], str] = {
+    Start: "start",
+    Order: "task",
+    Report: "commit",
+    End: "end",
+    MapSpec: "map",
+}
+
+
+class Sealer:
+    """Seals and opens the records of one namespace."""
+
+    def __init__(self, signer: Signer, namespace: str) -> None:
+        self._signer = signer
+        self._namespace = namespace
+
+    def seal(self, record: Any, *context: str | int) -> bytes:
+        """Return a record as signed bytes, tied to `context` (run, task, ...)."""
+        kind = _RECORDS[type(record)]
+        wire = [getattr(record, name) for name in type(record).__slots__]
+        return self.seal_bytes(kind, bytes(msgpack.packb(wire, default=dict)), *context)
+
+    def open(self, cls: type[Any], sealed: bytes, *context: str | int) -> Any:
+        """Return the record that was sealed with the same context.
+
+        Raises:
+            UntrustedPayload: The signature does not fit the bytes and the context.
+        """
+        return cls(*msgpack.unpackb(self.open_bytes(_RECORDS[cls], sealed, *context)))
+
+    def seal_bytes(self, kind: str, data: bytes, *context: str | int) -> bytes:
+        """Return `data` signed as `kind` with its context."""
+        return self._signer.seal(kind, (self._namespace, *context), data)
+
+    def open_bytes(self, kind: str, sealed: bytes, *context: str | int) -> bytes:
+        """Return what `seal_bytes` signed."""
+        return self._signer.open(kind, (self._namespace, *context), sealed)

@@ -1,0 +1,493 @@
+"""Runs in Redis. Every change of a run is one script; see `lua/` and the table in `keys`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hypergraph.store.contract import (
+    Advance,
+    Claim,
+    Collected,
+    Commit,
+    Cycled,
+    Entry,
+    Fed,
+    MapStart,
+    MapView,
+    RangeClaim,
+    RangeCommit,
+    Ranged,
+    RunView,
+    TaskRecord,
+)
+from hypergraph.store.keys import Keys
+from hypergraph.store.link import Link, load_script
+
+#: What is shared by content is kept this long after it was last asked for.
+CODE_TTL_S = 86_400
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _pairs(flat: Sequence[Any]) -> dict[str, bytes]:
+    return {_text(flat[i]): flat[i + 1] for i in range(0, len(flat), 2)}
+
+
+def _entries(raw: Iterable[Any]) -> list[Entry]:
+    """Read what XRANGE returns through a script (flat fields) or redis-py (a dict)."""
+    entries = []
+    for entry_id, fields in raw:
+        named = (
+            {_text(k): v for k, v in fields.items()} if isinstance(fields, dict) else _pairs(fields)
+        )
+        entries.append(Entry(int(_text(entry_id).partition("-")[0]), named))
+    return entries
+
+
+class RedisStore:
+    """Holds runs, maps and worker registrations of one namespace.
+
+    Every method may be called again with the same arguments when its caller does not know whether
+    it happened: the second call changes nothing and answers the same.
+    """
+
+    def __init__(self, link: Link, namespace: str = "default") -> None:
+        self.link = link
+        self.keys = Keys(namespace)
+
+    # -- runs -------------------------------------------------------------------------------
+
+    def create(
+        self,
+        run_id: str,
+        *,
+        token: str,
+        meta: Mapping[str, str | int | bytes],
+        start: bytes,
+        values: Mapping[str, bytes],
+        tasks: Sequence[TaskRecord] = (),
+        map_: MapStart | None = None,
+        end: tuple[str, bytes] | None = None,
+    ) -> bool:
+        """Store a run with everything it starts with, and list it.
+
+        Args:
+            run_id: Chosen by the client.
+            token: Random, of this one creation: a repeat of it succeeds, another's does not.
+            meta: Fields of the run's `meta` beside those that every run has.
+            start: The sealed first entry of the journal.
+            values: Digest -> bytes of the inputs.
+            tasks: What is due at the start.
+            map_: The run is a map.
+            end: The run is over at once.
+
+        Returns:
+            False when the id is taken.
+        """
+        args: list[Any] = [token, len(meta), *_flat(meta.items()), start]
+        args += [len(values), *_flat(values.items())]
+        args += [len(tasks), *_flat((task.task, task.to_bytes()) for task in tasks)]
+        if map_ is None:
+            args += [""]
+        else:
+            args += [map_.map, map_.queue, map_.total, map_.window, int(map_.stops), map_.spec]
+        args += [""] if end is None else [end[0], end[1]]
+        created = self.link.script("create", self.keys.run(run_id), *args)
+        return int(created) == 1
+
+    def list_run(self, run_id: str, created_ms: int, *, active: bool) -> None:
+        """Put a run on the lists that reconcilers and `hypergraph runs` read."""
+        commands: list[tuple[Any, ...]] = [("ZADD", self.keys.runs, created_ms, run_id)]
+        if active:
+            commands.append(("ZADD", self.keys.active, created_ms + 1000, run_id))
+        self.link.pipeline(commands)
+
+    def cycle(
+        self,
+        run_id: str,
+        *,
+        slot: str,
+        epoch: str,
+        call: int,
+        want: int,
+        queue: str,
+        after: int,
+        commits: Sequence[Commit] = (),
+        advance: Advance | None = None,
+    ) -> Cycled:
+        """Commit what `slot` has finished, give back the rest, add what follows, claim the next.
+
+        Args:
+            slot: Who calls. A slot is one thread of one process and never reused.
+            epoch: The epoch of what is committed; "" takes the current one.
+            call: Number of this call. The same number again is a repeat of it.
+            want: Tasks to claim at most.
+            after: The journal has been read up to this entry; 500 more come with the answer.
+        """
+        args: list[Any] = [slot, epoch, call, want, queue, after, len(commits)]
+        for commit in commits:
+            args += [commit.task, commit.attempt, commit.kind, commit.payload]
+            args += [len(commit.values), *_flat(commit.values.items())]
+        if advance is None:
+            args.append("")
+        else:
+            args += [advance.start, *_advance_args(advance)]
+        answer = self.link.script("cycle", self.keys.run(run_id), *args)
+        status = _text(answer[0])
+        if status != "ok":
+            return Cycled(status, _text(answer[1]) if len(answer) > 1 else "")
+        _, epoch_, seq, applied, accepted, advanced, replayed, others, ready, claims, log, maps = (
+            answer
+        )
+        return Cycled(
+            status,
+            _text(epoch_),
+            int(seq),
+            int(applied),
+            int(accepted),
+            bool(advanced),
+            bool(replayed),
+            int(others),
+            int(ready),
+            [Claim(_text(c[0]), _text(c[1]), c[2], c[3]) for c in claims],
+            _entries(log),
+            [_text(m) for m in maps],
+        )
+
+    def advance(self, run_id: str, advance: Advance) -> bool:
+        """Add what a coordinator decided. False: another one was faster."""
+        args: list[Any] = [advance.start, *_advance_args(advance)]
+        return int(self.link.script("advance", self.keys.run(run_id), *args)) == 1
+
+    def read_journal(self, run_id: str, after: int, count: int = 500) -> list[Entry]:
+        """Return entries of a run's journal behind number `after`."""
+        key = self.keys.run(run_id, "journal")
+        raw = self.link.pipeline([("XRANGE", key, f"{after + 1}-0", "+", "COUNT", count)])[0]
+        return _entries(raw)
+
+    def wait_end(self, run_id: str, timeout_s: float) -> tuple[str, bytes] | None:
+        """Wait until a run has ended. Returns its status and sealed note, or None."""
+        found = self.link.read_stream(self.keys.run(run_id, "end"), "0", timeout_s)
+        if not found:
+            return None
+        fields = _entries(found)[0].fields
+        return fields["status"].decode(), fields["p"]
+
+    def wait_map(self, run_id: str, map_: str, after: str, timeout_s: float) -> str:
+        """Wait until something happens to a map, or its run ends.
+
+        Args:
+            after: What the call before returned; "0" at first.
+
+        Returns:
+            Where to wait from next; "end" when the run has ended.
+        """
+        journal, end = self.keys.run(run_id, f"m:{map_}:journal"), self.keys.run(run_id, "end")
+        found = self.link.read_streams({journal: after, end: "0"}, timeout_s)
+        if end in found:
+            return "end"
+        return found[journal][-1] if journal in found else after
+
+    def get_meta(self, run_id: str) -> dict[str, bytes]:
+        """Return a run's `meta`; {} when there is no such run."""
+        raw = self.link.pipeline([("HGETALL", self.keys.run(run_id))])[0]
+        return {_text(k): v for k, v in raw.items()} if isinstance(raw, dict) else _pairs(raw)
+
+    def get_values(self, run_id: str, digests: Sequence[str]) -> list[bytes | None]:
+        """Return values of a run by digest; None for what is gone."""
+        if not digests:
+            return []
+        key = self.keys.run(run_id, "values")
+        return list(self.link.pipeline([("HMGET", key, *digests)])[0])
+
+    def put_values(self, run_id: str, values: Mapping[str, bytes]) -> None:
+        """Add values to a run that has not ended."""
+        key = self.keys.run(run_id, "values")
+        self.link.pipeline([("HSET", key, digest, data) for digest, data in values.items()])
+
+    def inspect(self, run_id: str) -> RunView:
+        """Return what a reconciler has to see of a run."""
+        answer = self.link.script("inspect", self.keys.run(run_id))
+        status = _text(answer[0])
+        if status == "gone":
+            return RunView(status)
+        _, seq, applied, ready, slots, maps, owner = answer
+        return RunView(
+            status,
+            int(seq),
+            int(applied),
+            {name: int(n) for name, n in _pairs(ready).items()},
+            [_text(slot) for slot in slots],
+            [
+                MapView(_text(maps[i]), int(maps[i + 1]), _text(maps[i + 2]), int(maps[i + 3]))
+                for i in range(0, len(maps), 4)
+            ],
+            _text(owner),
+        )
+
+    def cancel(self, run_id: str, note: bytes) -> str:
+        """End a run that has not ended. Returns the status it had, or "gone"."""
+        return _text(self.link.script("cancel", self.keys.run(run_id), note)[0])
+
+    def forget(self, run_id: str) -> None:
+        """Drop the values of a run that has ended."""
+        self.link.script("forget", self.keys.run(run_id))
+
+    def refuse(
+        self,
+        run_id: str,
+        *,
+        slot: str,
+        epoch: str,
+        worker: str,
+        task: str,
+        attempt: str,
+        module: str,
+        live: Sequence[str],
+    ) -> bool:
+        """Note that a worker cannot load a task. Returns whether some other worker still may."""
+        key = self.keys.run(run_id)
+        args = (slot, epoch, worker, task, attempt, module, *live)
+        return _text(self.link.script("refuse", key, *args)) == "back"
+
+    def reap(
+        self, run_id: str, prefix: str, guilty: str, item: int, limit: int, payload: bytes
+    ) -> tuple[int, int]:
+        """Take away what slots hold whose names begin with `prefix`; their process is dead.
+
+        Args:
+            guilty: The task or map the process was in; "" for none, "?" when nobody knows.
+            item: With a map: the item.
+            limit: At this many deaths the guilty one fails.
+            payload: What it fails with: a sealed failure.
+
+        Returns:
+            What was reaped, and how much of it failed for good.
+        """
+        key = self.keys.run(run_id)
+        answer = self.link.script("reap", key, prefix, guilty, item, limit, payload)
+        if _text(answer[0]) != "running":
+            return 0, 0
+        reaped, dead = int(answer[1]), int(answer[2])
+        for map_ in self.inspect(run_id).maps:
+            args = (map_.map, prefix, guilty, item, limit, payload)
+            reaped += int(self.link.script("reap_map", key, *args)[1])
+        return reaped, dead
+
+    # -- maps -------------------------------------------------------------------------------
+
+    def range(
+        self,
+        run_id: str,
+        map_: str,
+        *,
+        slot: str,
+        epoch: str,
+        call: int,
+        want: int,
+        page: str,
+        commits: Sequence[RangeCommit] = (),
+    ) -> Ranged:
+        """Commit ranges of a map, give back the rest, claim the next. See `cycle`.
+
+        Args:
+            page: The page of inputs the caller has at hand; it does not travel again.
+        """
+        args: list[Any] = [map_, slot, epoch, call, want, page, len(commits)]
+        for commit in commits:
+            args += [commit.range, commit.attempt, commit.upto, commit.payload]
+            args += [commit.failures, commit.first_failed, commit.busy_us]
+            args += [len(commit.values), *_flat(commit.values.items())]
+        answer = self.link.script("range", self.keys.run(run_id), *args)
+        status = _text(answer[0])
+        if status != "ok":
+            return Ranged(status)
+        _, epoch_, accepted, left, slots, claim = answer
+        claimed = None
+        if claim:
+            start, stop, attempt, page_, data = claim
+            claimed = RangeClaim(int(start), int(stop), _text(attempt), _text(page_), data)
+        return Ranged(status, _text(epoch_), int(accepted), int(left), int(slots), claimed)
+
+    def open_map(
+        self,
+        run_id: str,
+        map_: str,
+        *,
+        slot: str,
+        epoch: str,
+        attempt: str,
+        gather: TaskRecord,
+        total: int,
+        stops: bool,
+        spec: bytes,
+        pages: Sequence[tuple[int, bytes]],
+    ) -> bool:
+        """Turn a task that `slot` holds into a map over its inputs."""
+        args: list[Any] = [map_, slot, epoch, map_, attempt, gather.to_bytes(), gather.queue]
+        args += [total, int(stops), spec, len(pages), *_flat(pages)]
+        return int(self.link.script("open_map", self.keys.run(run_id), *args)) == 1
+
+    def map_spec(self, run_id: str, map_: str) -> bytes | None:
+        """Return the sealed MapSpec of a map."""
+        key = self.keys.run(run_id, f"m:{map_}:state")
+        found: bytes | None = self.link.pipeline([("HGET", key, "spec")])[0]
+        return found
+
+    def feed(
+        self, run_id: str, map_: str, start: int, items: int, data: bytes, total: int | None = None
+    ) -> Fed:
+        """Add a page of `items` inputs that begins at item `start`."""
+        key = self.keys.run(run_id)
+        args = (map_, start, items, data, "" if total is None else total)
+        answer = self.link.script("feed", key, *args)
+        if len(answer) == 1:
+            return Fed(_text(answer[0]))
+        return Fed(_text(answer[0]), *(int(n or 0) for n in answer[1:]))
+
+    def collect(
+        self, run_id: str, map_: str, *, start: int = 0, count: int = 100, forget: int = 0, items: int = 0
+    ) -> Collected:
+        """Return results of a map in order of completion.
+
+        Args:
+            start: Position to read from, behind those forgotten.
+            count: Ranges at most.
+            forget: Ranges at the front to drop first, because their reader has them.
+            items: How many items those ranges held.
+        """
+        key = self.keys.run(run_id)
+        answer = self.link.script("collect", key, map_, start, count, forget, items)
+        if len(answer) == 1:
+            return Collected(_text(answer[0]))
+        status, out, *numbers = answer
+        ranges = [
+            (int(out[i]), out[i + 1]) for i in range(0, len(out), 2) if out[i + 1] is not None
+        ]
+        return Collected(_text(status), ranges, *(int(n or 0) for n in numbers))
+
+
+    # -- what is shared by content ------------------------------------------------------------
+
+    def put_code(self, blobs: Mapping[str, bytes]) -> None:
+        """Store blobs by digest for a day."""
+        self.link.pipeline(
+            [("SET", self.keys.code(d), data, "EX", CODE_TTL_S) for d, data in blobs.items()]
+        )
+
+    def touch_code(self, digests: Sequence[str]) -> list[str]:
+        """Keep blobs for another day. Returns those that are not there."""
+        replies = self.link.pipeline(
+            [("EXPIRE", self.keys.code(digest), CODE_TTL_S) for digest in digests]
+        )
+        return [digest for digest, known in zip(digests, replies, strict=True) if not int(known)]
+
+    def get_code(self, digest: str) -> bytes | None:
+        """Return a blob, or None."""
+        found: bytes | None = self.link.pipeline([("GET", self.keys.code(digest))])[0]
+        return found
+
+    # -- workers, clients, ticks --------------------------------------------------------------
+
+    def beat(self, worker: str, lease_s: float, info: Mapping[str, str | int]) -> None:
+        """Say that a worker host is alive, and what it is."""
+        text, sha = load_script("heartbeat")
+        keys = (self.keys.workers, self.keys.worker(worker))
+        args = (worker, int(lease_s * 1000), *_flat(info.items()))
+        del sha
+        self.link.insist(lambda: self.link.client.eval(text, 2, *keys, *args))
+
+    def beat_client(self, client: str, lease_s: float) -> None:
+        """Say that a client is alive."""
+        self.link.pipeline([("SET", self.keys.client(client), "1", "PX", int(lease_s * 1000))])
+
+    def is_client_alive(self, client: str) -> bool:
+        """Whether a client has said so within its lease."""
+        return bool(self.link.pipeline([("EXISTS", self.keys.client(client))])[0])
+
+    def tick(self, lease_s: float, every_s: float) -> tuple[list[str], list[str], list[str]]:
+        """Return live workers, workers to reap, and runs to look at now."""
+        text, _ = load_script("tick")
+        keys = (self.keys.tick, self.keys.workers, self.keys.active)
+        answer: Any = self.link.insist(
+            lambda: self.link.client.eval(
+                text, 3, *keys, str(int(lease_s * 1000)), str(int(every_s * 1000))
+            )
+        )
+        _, live, dead, runs = answer
+        return [_text(x) for x in live], [_text(x) for x in dead], [_text(x) for x in runs]
+
+    def workers(self, lease_s: float = 5.0) -> dict[str, dict[str, str]]:
+        """Return live worker hosts: id -> what they said of themselves."""
+        now_s, now_us = self.link.pipeline([("TIME",)])[0]
+        oldest = int(now_s) * 1000 + int(now_us) // 1000 - int(lease_s * 1000)
+        ids = self.link.pipeline(
+            [("ZRANGEBYSCORE", self.keys.workers, oldest, "+inf", "LIMIT", 0, 1000)]
+        )[0]
+        raw = self.link.pipeline([("HGETALL", self.keys.worker(_text(i))) for i in ids])
+        found = {}
+        for worker, info in zip(ids, raw, strict=True):
+            pairs = info if isinstance(info, dict) else _pairs(info)
+            if pairs:
+                found[_text(worker)] = {_text(k): _text(v) for k, v in pairs.items()}
+        return found
+
+    def hold(self, worker: str, slot: str, run_id: str) -> None:
+        """Note that a slot of a worker may hold a lease in a run, before it does."""
+        self.link.pipeline([("SADD", self.keys.held(worker), f"{slot} {run_id}")])
+
+    def unhold(self, worker: str, slot: str, run_id: str) -> None:
+        """Take back `hold`: the slot holds nothing in the run."""
+        self.link.pipeline([("SREM", self.keys.held(worker), f"{slot} {run_id}")])
+
+    def held(self, worker: str) -> list[tuple[str, str]]:
+        """Return (slot, run) for every slot of a worker that may hold a lease in a run."""
+        found = []
+        for member in self.link.pipeline([("SMEMBERS", self.keys.held(worker))])[0]:
+            slot, _, run_id = _text(member).partition(" ")
+            found.append((slot, run_id))
+        return found
+
+    def bury(self, worker: str) -> None:
+        """Remove a worker that has been reaped from every list."""
+        self.link.pipeline(
+            [
+                ("ZREM", self.keys.workers, worker),
+                ("DEL", self.keys.held(worker)),
+                ("DEL", self.keys.worker(worker)),
+            ]
+        )
+
+    def retire(self, run_ids: Sequence[str]) -> None:
+        """Take ended runs off the list that reconcilers look at."""
+        if run_ids:
+            self.link.pipeline([("ZREM", self.keys.active, *run_ids)])
+
+    def list_runs(self, limit: int = 50, offset: int = 0) -> list[tuple[str, dict[str, bytes]]]:
+        """Return runs and their `meta`, the newest first. Runs whose record has aged are dropped."""
+        ids = self.link.pipeline(
+            [("ZREVRANGE", self.keys.runs, offset, offset + limit - 1)]
+        )[0]
+        found, gone = [], []
+        for run_id in map(_text, ids):
+            meta = self.get_meta(run_id)
+            if meta:
+                found.append((run_id, meta))
+            else:
+                gone.append(run_id)
+        if gone:
+            self.link.pipeline([("ZREM", self.keys.runs, *gone)])
+        return found
+
+
+def _advance_args(advance: Advance) -> list[Any]:
+    end = ("", b"") if advance.end is None else advance.end
+    tasks = _flat((task.task, task.to_bytes()) for task in advance.tasks)
+    return [advance.to, len(advance.tasks), *tasks, *end]
+
+
+def _flat(pairs: Iterable[tuple[Any, Any]]) -> list[Any]:
+    return [part for pair in pairs for part in pair]

@@ -1,0 +1,343 @@
+"""Empty a run of what it has to do, as one slot.
+
+Theory of operation
+===================
+
+A ticket makes a slot look at a run. The slot then goes round: one `cycle` commits what it has
+finished and claims what is next, until nothing is left for it or its time slice is over.
+
+Whoever commits also coordinates. The slot holds a fold of the run's journal; after a commit it
+knows what follows. When it is the only slot at work it says so in the same cycle, so that a hop of
+a chain is one round trip. When others are at work, the order of commits is only known afterwards:
+the slot reads the journal that came with the answer and, if something follows, advances with a
+compare-and-set. The slot that commits last always sees it. If it dies in between, a reconciler does.
+
+A slot that finds more than it takes leaves a ticket for another slot. So a wide run wakes slot
+after slot, and nobody has to know how many there are.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+from hypergraph.coordinator.fold import JournalGap, RunFold, make_end, to_ended
+from hypergraph.coordinator.reconcile import Coordinator
+from hypergraph.errors import MissingModule
+from hypergraph.store.contract import Advance, Claim, Commit, Cycled, RangeCommit
+from hypergraph.store.records import Report
+from hypergraph.worker.execute import Executor, MapOrder, MapWork, NotHere
+
+logger = logging.getLogger("hypergraph.worker")
+
+#: Small tasks are claimed together, as many as are done in this time.
+BATCH_S = 0.005
+MOST_BATCH = 64
+
+
+class Stopping(Protocol):
+    """Says whether the process is to stop claiming."""
+
+    def is_set(self) -> bool:
+        """Whether it is."""
+        ...
+
+
+class Slot:
+    """One execution place: a thread of a child, with the lease it holds.
+
+    Args:
+        name: Unique for ever: worker, child and thread.
+        worker: The host's id.
+        coordinator: Decides, and knows the store.
+        executor: Carries out.
+        slice_s: After this long in one run, other runs get their turn.
+        stopping: Ends every drain after the body at hand.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        worker: str,
+        coordinator: Coordinator,
+        executor: Executor,
+        *,
+        slice_s: float = 0.5,
+        stopping: Stopping | None = None,
+        live_workers: Callable[[], list[str]] = list,
+    ) -> None:
+        self.name = name
+        self.worker = worker
+        self.coordinator = coordinator
+        self.store = coordinator.store
+        self.executor = executor
+        self.slice_s = slice_s
+        self.stopping = stopping or threading.Event()
+        self._live_workers = live_workers
+        self._calls = 0
+        self._folds: OrderedDict[str, RunFold] = OrderedDict()
+        self._works: OrderedDict[tuple[str, str], MapWork] = OrderedDict()
+
+    def drain(self, run_id: str, queue: str) -> None:
+        """Do what run `run_id` has ready on `queue`, until nothing is left or the slice is over."""
+        self.store.hold(self.worker, self.name, run_id)
+        try:
+            if _Drain(self, run_id, queue).go():
+                self.coordinator.tickets.send(run_id, queue)
+        finally:
+            self.store.unhold(self.worker, self.name, run_id)
+
+    def next_call(self) -> int:
+        """Return a number that no call of this slot has had."""
+        self._calls += 1
+        return self._calls
+
+    def fold_of(self, run_id: str) -> RunFold:
+        """Return what this slot knows of a run."""
+        fold = self._folds.pop(run_id, None) or self.coordinator.new_fold(run_id)
+        self._folds[run_id] = fold
+        if len(self._folds) > 64:
+            self._folds.popitem(last=False)
+        return fold
+
+    def drop_fold(self, run_id: str) -> None:
+        """Forget what this slot knows of a run."""
+        self._folds.pop(run_id, None)
+
+    def work_of(self, run_id: str, map_: str) -> MapWork:
+        """Return what the items of a map share, loaded once."""
+        key = (run_id, map_)
+        work = self._works.pop(key, None) or self.executor.open_work(run_id, map_)
+        self._works[key] = work
+        if len(self._works) > 8:
+            self._works.popitem(last=False)
+        return work
+
+    def drop_work(self, run_id: str, map_: str) -> None:
+        """Forget a map."""
+        self._works.pop((run_id, map_), None)
+
+    def live_workers(self) -> list[str]:
+        """Return the ids of all live workers."""
+        return self._live_workers()
+
+
+class _Drain:
+    """One look at a run."""
+
+    def __init__(self, slot: Slot, run_id: str, queue: str) -> None:
+        self.slot = slot
+        self.store = slot.store
+        self.coordinator = slot.coordinator
+        self.run_id = run_id
+        self.queue = queue
+        self.epoch = ""
+        self.want = 1
+        self.deadline = time.monotonic() + slot.slice_s
+        self.woke_another = False
+        self.refused: set[str] = set()
+
+    def go(self) -> bool:
+        """Go round. Returns whether something was left for another time."""
+        commits: list[Commit] = []
+        advance: Advance | None = None
+        while True:
+            leaving = self._is_over_time()
+            answer = self._cycle(commits, advance, 0 if leaving else self.want)
+            if answer.status != "ok":
+                self.slot.drop_fold(self.run_id)
+                return False
+            self.epoch = answer.epoch
+            fold = self._follow(answer, speculated=advance is not None)
+            if leaving:
+                return answer.ready > 0 or bool(answer.maps)
+            if answer.claims:
+                self._wake_another(answer.ready)
+                commits = self._carry_out(answer)
+                advance = self._foresee(fold, answer, commits)
+                continue
+            if not any([self._go_through(map_) for map_ in answer.maps]):
+                return False
+            commits, advance = [], None
+
+    def _is_over_time(self) -> bool:
+        return self.slot.stopping.is_set() or time.monotonic() > self.deadline
+
+    def _cycle(self, commits: list[Commit], advance: Advance | None, want: int) -> Cycled:
+        return self.store.cycle(
+            self.run_id,
+            slot=self.slot.name,
+            epoch=self.epoch,
+            call=self.slot.next_call(),
+            want=want,
+            queue=self.queue,
+            after=self.slot.fold_of(self.run_id).seq,
+            commits=commits,
+            advance=advance,
+        )
+
+    def _follow(self, answer: Cycled, *, speculated: bool) -> RunFold:
+        """Fold what came with an answer, and advance the run if something follows from it."""
+        if speculated and not answer.advanced:
+            # Somebody else committed first, so this fold saw things in an order that never was.
+            self.slot.drop_fold(self.run_id)
+        fold = self.slot.fold_of(self.run_id)
+        try:
+            fold.read(answer.entries)
+        except JournalGap:
+            pass
+        if fold.seq < answer.seq:
+            self.coordinator.catch_up(fold)
+        if fold.is_map:
+            return fold
+        if answer.applied < fold.seq and fold.has_news(answer.applied):
+            self.coordinator.advance(fold, answer.applied)
+        return fold
+
+    def _foresee(self, fold: RunFold, answer: Cycled, commits: list[Commit]) -> Advance | None:
+        """Return what follows from commits that are not in the journal yet, if they will be next."""
+        if answer.others or not commits or fold.seq != answer.seq or answer.applied != fold.seq:
+            return None
+        applied = fold.seq
+        for commit in commits:
+            report = self.coordinator.sealer.open(
+                Report, commit.payload, self.run_id, commit.task, self.epoch
+            )
+            fold.foresee(to_ended(commit.task, report))
+        return fold.advance(applied, lambda f: make_end(f, self.coordinator.sealer))
+
+    def _wake_another(self, ready: int) -> None:
+        if ready and not self.woke_another:
+            self.woke_another = True
+            self.coordinator.tickets.send(self.run_id, self.queue)
+
+    def _carry_out(self, answer: Cycled) -> list[Commit]:
+        """Carry out claimed tasks, as many as fit into `BATCH_S` and at least one."""
+        commits: list[Commit] = []
+        began = time.perf_counter()
+        for claim in answer.claims:
+            commit = self._carry_out_one(claim)
+            if commit is not None:
+                commits.append(commit)
+            if time.perf_counter() - began > BATCH_S or self.slot.stopping.is_set():
+                self.want = 1
+                break
+        else:
+            self.want = min(2 * self.want, MOST_BATCH)
+        return commits
+
+    def _carry_out_one(self, claim: Claim) -> Commit | None:
+        try:
+            done = self.slot.executor.carry_out(self.run_id, self.epoch, claim)
+        except NotHere as missing:
+            return self._refuse(claim, missing.module)
+        if isinstance(done, Commit):
+            return done
+        self._open_map(claim, done)
+        return None
+
+    def _open_map(self, claim: Claim, order: MapOrder) -> None:
+        gather = order.gather._replace(queue=self.queue)
+        self.store.open_map(
+            self.run_id,
+            claim.task,
+            slot=self.slot.name,
+            epoch=self.epoch,
+            attempt=claim.attempt,
+            gather=gather,
+            total=order.total,
+            stops=order.stops,
+            spec=order.spec,
+            pages=order.pages,
+        )
+        self.coordinator.tickets.send(self.run_id, self.queue, order.total - 1)
+
+    def _refuse(self, claim: Claim, module: str) -> Commit | None:
+        """Give a task back that cannot be loaded here; fail it when nobody can."""
+        logger.warning(
+            "Run %s: module %r is not on this worker, so task %s goes back to the others.",
+            self.run_id, module, claim.task,
+        )
+        if self._nobody_has(module, claim.task, claim.attempt):
+            error = MissingModule(module, self.slot.live_workers(), node=claim.task)
+            return self.slot.executor.fail(self.run_id, self.epoch, claim, error)
+        return None
+
+    def _nobody_has(self, module: str, task: str, attempt: str) -> bool:
+        """Say that this worker lacks a module. Returns whether every live worker has said so."""
+        logger.warning(
+            "Run %s: module %r is not on this worker; %s goes back to the others.",
+            self.run_id,
+            module,
+            task,
+        )
+        some = self.store.refuse(
+            self.run_id,
+            slot=self.slot.name,
+            epoch=self.epoch,
+            worker=self.slot.worker,
+            task=task,
+            attempt=attempt,
+            module=module,
+            live=self.slot.live_workers(),
+        )
+        if some:
+            # A moment for the others: what goes back is ready again at once.
+            time.sleep(0.05)
+            self.deadline = 0.0
+        return not some
+
+    def _go_through(self, map_: str) -> bool:
+        """Run items of a map until there are none to claim. Returns whether there were any."""
+        commits: list[RangeCommit] = []
+        did = False
+        left, slots = 0, 1
+        while True:
+            try:
+                work = self.slot.work_of(self.run_id, map_)
+            except NotHere as missing:
+                return self._refuse_map(map_, missing.module)
+            answer = self.store.range(
+                self.run_id,
+                map_,
+                slot=self.slot.name,
+                epoch=self.epoch,
+                call=self.slot.next_call(),
+                want=0 if self._is_over_time() else work.want(left, slots),
+                page=work.page,
+                commits=commits,
+            )
+            if answer.status != "ok":
+                self.slot.drop_work(self.run_id, map_)
+                return True
+            if answer.claim is None:
+                return did
+            did = True
+            left, slots = answer.left, answer.slots
+            self._wake_another(left)
+            commits = [self.slot.executor.carry_out_range(work, self.epoch, answer.claim)]
+
+    def _refuse_map(self, map_: str, module: str) -> bool:
+        """Leave a map to other workers; fail its items when nobody can load its graph."""
+        if not self._nobody_has(module, map_, "0"):
+            return False
+        error = MissingModule(module, self.slot.live_workers(), node=map_)
+        commits: list[RangeCommit] = []
+        while True:
+            answer = self.store.range(
+                self.run_id,
+                map_,
+                slot=self.slot.name,
+                epoch=self.epoch,
+                call=self.slot.next_call(),
+                want=1 << 16,
+                page="",
+                commits=commits,
+            )
+            if answer.status != "ok" or answer.claim is None:
+                return True
+            commits = [self.slot.executor.fail_range(self.run_id, map_, answer.claim, error)]

@@ -1,0 +1,512 @@
+"""Carry out what a slot has claimed: one task of a run, or a range of items of a map.
+
+An exception of the user's code is a result like any other and is reported. An exception of the
+store passes through: the lease is then given back or reaped, and somebody carries it out again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypergraph.coordinator.reconcile import check_digest
+from hypergraph.coordinator.results import open_rows
+from hypergraph.errors import MissingModule, NodeExited, StateLost, UnserializableResult
+from hypergraph.nodes import FunctionNode, GateNode
+from hypergraph.plan.items import split
+from hypergraph.runners.call import call_node, choose
+from hypergraph.runners.inline import Outcome, Prepared, prepare
+from hypergraph.store.contract import Claim, Commit, RangeClaim, RangeCommit, TaskRecord
+from hypergraph.store.records import Border, MapSpec, Order, Ref, Report, Sealer, is_shared
+from hypergraph.store.redis import RedisStore
+from hypergraph.values.codec import decode, encode
+from hypergraph.values.digest import digest
+from hypergraph.values.failure import pack_failure
+from hypergraph.values.results import Row, pack_page, pack_rows, unpack_page
+from hypergraph.values.ship import Loader
+
+#: A range is committed when its items have taken this long, wherever in the range that is.
+TARGET_S = 0.1
+
+#: Inputs of a map are stored in pages of at most this many items and about this many bytes.
+PAGE_ITEMS = 2000
+PAGE_BYTES = 1 << 20
+
+
+class NotHere(Exception):
+    """This worker lacks a module that a task needs. Some other worker may have it."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(module)
+        self.module = module
+
+
+@dataclass(frozen=True, slots=True)
+class MapOrder:
+    """A mapped node, split into items: what `RedisStore.open_map` wants to know."""
+
+    gather: TaskRecord
+    spec: bytes
+    total: int
+    stops: bool
+    pages: Sequence[tuple[int, bytes]]
+
+
+class Values:
+    """Values of runs in this process: fetched once by digest, decoded once per use.
+
+    Bytes shared by content are kept decoded: a broadcast value is loaded once per process.
+    """
+
+    def __init__(self, store: RedisStore, *, keep_bytes: int = 128 << 20) -> None:
+        self._store = store
+        self._keep_bytes = keep_bytes
+        self._bytes: OrderedDict[str, bytes] = OrderedDict()
+        self._size = 0
+        self._shared: OrderedDict[str, Any] = OrderedDict()
+
+    def keep(self, key: str, data: bytes) -> None:
+        """Keep bytes that are at hand; the oldest give way."""
+        if key not in self._bytes and len(data) <= self._keep_bytes // 4:
+            self._bytes[key] = data
+            self._size += len(data)
+            while self._size > self._keep_bytes:
+                _, dropped = self._bytes.popitem(last=False)
+                self._size -= len(dropped)
+
+    def load(self, run_id: str, refs: Mapping[str, Ref]) -> dict[str, Any]:
+        """Return the values that `refs` names, decoded, and checked against their digests."""
+        missing = list(
+            {r[0]: None for r in refs.values() if not is_shared(r) and r[0] not in self._bytes}
+        )
+        fetched: dict[str, bytes] = {}
+        for key, data in zip(missing, self._store.get_values(run_id, missing), strict=True):
+            if data is None:
+                raise StateLost(run_id)
+            fetched[key] = verified(key, data)
+            self.keep(key, data)
+        values = {}
+        for name, ref in refs.items():
+            if is_shared(ref):
+                values[name] = self._load_shared(run_id, ref[0])
+            else:
+                data = fetched.get(ref[0]) or self._bytes[ref[0]]
+                values[name] = decode(data, prefer="shipped")
+        return values
+
+    def _load_shared(self, run_id: str, key: str) -> Any:
+        if key not in self._shared:
+            data = self._store.get_code(key)
+            if data is None:
+                raise StateLost(run_id)
+            self._shared[key] = decode(verified(key, data), prefer="shipped")
+            if len(self._shared) > 64:
+                self._shared.popitem(last=False)
+        return self._shared[key]
+
+
+def verified(key: str, data: bytes) -> bytes:
+    """Return `data` if `key` is its digest.
+
+    Raises:
+        CorruptPayload: It is not.
+    """
+    return check_digest(key, data)
+
+
+class Executor:
+    """Carries out tasks and ranges for one thread.
+
+    Args:
+        store: Where values and code are fetched from.
+        sealer: Opens what was ordered and seals what is reported.
+        loader: Loads nodes and graphs by digest, for the whole process.
+        worker: The slot's name, for people.
+        enter: Told run, unit, path and item (-1 for a task) before a body; with a range, once.
+        step: Told the index of each item of a range before its body.
+        leave: Called when the bodies are done.
+    """
+
+    def __init__(
+        self,
+        store: RedisStore,
+        sealer: Sealer,
+        loader: Loader,
+        worker: str,
+        *,
+        enter: Callable[[str, str, str, int], None] = lambda *_: None,
+        step: Callable[[int], None] = lambda _: None,
+        leave: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.store = store
+        self.sealer = sealer
+        self.loader = loader
+        self.worker = worker
+        self.values = Values(store)
+        self._enter = enter
+        self._step = step
+        self._leave = leave
+
+    # -- tasks --------------------------------------------------------------------------------
+
+    def carry_out(self, run_id: str, epoch: str, claim: Claim) -> Commit | MapOrder:
+        """Carry out one task.
+
+        Returns:
+            What to commit; or, for a mapped node, the map to open in its place.
+
+        Raises:
+            NotHere: The task's code needs a module that this worker lacks.
+        """
+        order: Order = self.sealer.open(Order, claim.sealed, run_id, claim.task)
+        for data in claim.values:
+            if data is not None:
+                self.values.keep(digest(data), data)
+        started_ms = int(time.time() * 1000)
+        clock = time.perf_counter()
+        values: dict[str, bytes] = {}
+        try:
+            if order.kind == "gather":
+                outputs, decision = self._gather(run_id, claim.task, order), None
+            else:
+                inputs = self.values.load(run_id, order.inputs)
+                if order.kind == "map":
+                    return self._split(run_id, claim.task, order, inputs)
+                outputs, decision = self._call(run_id, claim.task, order, inputs)
+            refs = {}
+            for name, value in outputs.items():
+                data = encode(value, where=f"$.{name}", error=self._unserializable(order.path))
+                refs[name] = self._put(values, data)
+            report = Report(
+                refs,
+                decision=decision,
+                worker=self.worker,
+                started_ms=started_ms,
+                took_us=int((time.perf_counter() - clock) * 1e6),
+            )
+            kind = "done"
+        except FailedItem as failed:
+            report = self._failure(values, failed.packed, failed.text, started_ms, clock)
+            kind = "fail"
+        except MissingModule as error:
+            raise NotHere(error.module) from error
+        except Exception as error:
+            attempt = int(claim.attempt)
+            packed = pack_failure(
+                error, node=order.path, item=None, worker=self.worker, attempt=attempt
+            )
+            report = self._failure(values, packed, describe(error), started_ms, clock)
+            kind = "fail"
+        payload = self.sealer.seal(report, run_id, claim.task, epoch)
+        return Commit(claim.task, claim.attempt, kind, payload, values)
+
+    def fail(self, run_id: str, epoch: str, claim: Claim, error: Exception) -> Commit:
+        """Return the commit that fails a task without having carried it out."""
+        order: Order = self.sealer.open(Order, claim.sealed, run_id, claim.task)
+        attempt = int(claim.attempt)
+        packed = pack_failure(
+            error, node=order.path, item=None, worker=self.worker, attempt=attempt
+        )
+        values: dict[str, bytes] = {}
+        report = self._failure(
+            values, packed, describe(error), int(time.time() * 1000), time.perf_counter()
+        )
+        payload = self.sealer.seal(report, run_id, claim.task, epoch)
+        return Commit(claim.task, claim.attempt, "fail", payload, values)
+
+    def _failure(
+        self, values: dict[str, bytes], packed: bytes, text: str, started_ms: int, clock: float
+    ) -> Report:
+        values.clear()
+        return Report(
+            error=self._put(values, packed),
+            text=text,
+            worker=self.worker,
+            started_ms=started_ms,
+            took_us=int((time.perf_counter() - clock) * 1e6),
+        )
+
+    def _put(self, values: dict[str, bytes], data: bytes) -> Ref:
+        key = digest(data)
+        values[key] = data
+        self.values.keep(key, data)
+        return [key, len(data)]
+
+    def _unserializable(self, path: str) -> Callable[..., Exception]:
+        def refuse(*, path: str, kind: str, reason: str) -> Exception:
+            return UnserializableResult(path, kind=kind, reason=reason, node=node_path)
+
+        node_path = path
+        return refuse
+
+    def _call(
+        self, run_id: str, task: str, order: Order, inputs: dict[str, Any]
+    ) -> tuple[dict[str, Any], tuple[str, ...] | None]:
+        """Call the node's function, and nothing else, between `enter` and `leave`."""
+        if order.kind == "graph":
+            return self._run_inside(run_id, task, order, inputs), None
+        node = self.loader.load_node(order.code)
+        self._enter(run_id, task, order.path, -1)
+        try:
+            if isinstance(node, GateNode):
+                return {}, choose(node, inputs)
+            assert isinstance(node, FunctionNode)
+            return call_node(node, inputs), None
+        except (SystemExit, KeyboardInterrupt) as exit_:
+            raise exited(exit_, order.path, None) from exit_
+        finally:
+            self._leave()
+
+    def _run_inside(
+        self, run_id: str, task: str, order: Order, inputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Run a nested graph as one piece: it has a runner of its own."""
+        border = Border(*order.border)
+        graph = self.loader.load_graph(order.code)
+        values = {border.inputs[name]: value for name, value in inputs.items()}
+        self._enter(run_id, task, order.path, -1)
+        try:
+            outcome = prepare(graph, values).run(values)
+        finally:
+            self._leave()
+        if outcome.error is not None:
+            raise outcome.error
+        outputs = border.outputs
+        return {outputs[k]: v for k, v in outcome.values.items() if k in outputs}
+
+    # -- mapped nodes ---------------------------------------------------------------------------
+
+    def _split(self, run_id: str, task: str, order: Order, inputs: dict[str, Any]) -> Any:
+        """Turn the inputs of a mapped node into pages of items."""
+        border = Border(*order.border)
+        inner = {border.inputs[name]: value for name, value in inputs.items()}
+        refs = {border.inputs[name]: ref for name, ref in order.inputs.items()}
+        mapped = [border.inputs[name] for name in border.mapped]
+        rows = list(split(inner, mapped, border.mode).rows())
+        gather = Order(order.path, "gather", order.code, {}, order.border)
+        sealed = self.sealer.seal(gather, run_id, task)
+        stops = border.error_handling == "raise"
+        broadcast = {name: ref for name, ref in refs.items() if name not in mapped}
+        spec = MapSpec(order.code, mapped, broadcast, stops=stops, path=order.path)
+        pages = []
+        start = 0
+        while start < len(rows):
+            chunk = rows[start : start + page_length(rows[start])]
+            data = pack_page(list(zip(*chunk, strict=True)), mapped, start)
+            pages.append((len(chunk), self.sealer.seal_bytes("page", data, run_id, task, start)))
+            start += len(chunk)
+        return MapOrder(
+            TaskRecord(task, 0, "", (), sealed),
+            self.sealer.seal(spec, run_id, task),
+            len(rows),
+            stops,
+            pages,
+        )
+
+    def _gather(self, run_id: str, map_: str, order: Order) -> dict[str, Any]:
+        """Return the output lists of a mapped node from the results of its items."""
+        border = Border(*order.border)
+        rows: list[tuple[int, Sequence[Row]]] = []
+        position = 0
+        while True:
+            found = self.store.collect(run_id, map_, start=position, count=100)
+            for start, sealed in found.ranges:
+                rows.append((start, list(open_rows(self.sealer, run_id, map_, start, sealed, shipped=True))))
+            position += len(found.ranges)
+            if len(found.ranges) < 100:
+                break
+        flat = [row for _, part in sorted(rows, key=lambda r: r[0]) for row in part]
+        if border.error_handling == "raise":
+            for row in flat:
+                if row.failure is not None:
+                    raise FailedItem(row.failure, row.text)
+        return {
+            outer: [row.values.get(inner) if row.failure is None else None for row in flat]
+            for inner, outer in border.outputs.items()
+        }
+
+    # -- ranges of a map ------------------------------------------------------------------------
+
+    def open_work(self, run_id: str, map_: str) -> MapWork:
+        """Load what the items of a map share: the graph, prepared, and the broadcast values.
+
+        Raises:
+            NotHere: The graph needs a module that this worker lacks.
+        """
+        sealed = self.store.map_spec(run_id, map_)
+        if sealed is None:
+            raise StateLost(run_id)
+        spec: MapSpec = self.sealer.open(MapSpec, sealed, run_id, map_)
+        try:
+            graph = self.loader.load_graph(spec.graph)
+            shared = self.values.load(run_id, spec.broadcast)
+        except MissingModule as error:
+            raise NotHere(error.module) from error
+        ready = prepare(
+            graph,
+            [*spec.mapped, *shared],
+            select=spec.select,
+            max_iterations=spec.max_iterations,
+        )
+        return MapWork(run_id, map_, spec, ready, shared)
+
+    def carry_out_range(self, work: MapWork, epoch: str, claim: RangeClaim) -> RangeCommit:
+        """Run the items of a range until it ends, `TARGET_S` have passed, or one fails that stops.
+
+        Returns:
+            What to commit: the head of the range that was done.
+        """
+        columns = work.columns(self.sealer, claim)
+        offset = int(claim.page)
+        outcomes: list[Outcome] = []
+        stops = work.spec.stops
+        failed = 0
+        first = -1
+        run, shared, names = work.prepared.run, work.shared, work.spec.mapped
+        single = names[0] if len(names) == 1 else None
+        step = self._step
+        clock = time.perf_counter
+        self._enter(work.run_id, work.map, work.spec.path, claim.start)
+        began = clock()
+        deadline = began + TARGET_S
+        index = claim.start
+        try:
+            while index < claim.stop:
+                step(index)
+                if single is not None:
+                    values = {**shared, single: columns[0][index - offset]}
+                else:
+                    at = index - offset
+                    values = {**shared, **{n: c[at] for n, c in zip(names, columns, strict=True)}}
+                try:
+                    outcome = run(values)
+                except (SystemExit, KeyboardInterrupt) as exit_:
+                    outcome = Outcome({}, {}, exited(exit_, work.spec.path, index))
+                outcomes.append(outcome)
+                index += 1
+                if outcome.error is not None:
+                    failed += 1
+                    if first < 0:
+                        first = index - 1
+                    if stops:
+                        break
+                if clock() > deadline:
+                    break
+        finally:
+            self._leave()
+        busy_s = clock() - began
+        work.learn(len(outcomes), busy_s)
+        data, bad = self._pack_outcomes(work, claim, outcomes)
+        if bad and first < 0:
+            first = bad[0]
+        sealed = self.sealer.seal_bytes("results", data, work.run_id, work.map, claim.start)
+        return RangeCommit(
+            claim.range, claim.attempt, index, sealed, failed + len(bad), first, int(busy_s * 1e6)
+        )
+
+    def fail_range(
+        self, run_id: str, map_: str, claim: RangeClaim, error: Exception
+    ) -> RangeCommit:
+        """Return the commit that fails a range of items without having run them."""
+        count = claim.stop - claim.start
+        packed = pack_failure(error, node=map_, item=None, worker=self.worker, attempt=1)
+        outcomes = [Outcome({}, {}, error)] * count
+        data, _ = pack_rows(outcomes, lambda *_: (packed, describe(error)))
+        sealed = self.sealer.seal_bytes("results", data, run_id, map_, claim.start)
+        return RangeCommit(
+            claim.range, claim.attempt, claim.stop, sealed, count, claim.start, 0
+        )
+
+    def _pack_outcomes(
+        self, work: MapWork, claim: RangeClaim, outcomes: Sequence[Outcome]
+    ) -> tuple[bytes, list[int]]:
+        """Return the bytes of a range's results, and the items whose results do not travel."""
+
+        def pack_error(index: int, error: BaseException, path: Sequence[str]) -> tuple[bytes, str]:
+            prefix = [work.spec.path] if work.spec.path else []
+            packed = pack_failure(
+                error,
+                node="/".join([*prefix, *path]),
+                item=claim.start + index,
+                worker=self.worker,
+                attempt=int(claim.attempt),
+            )
+            return packed, describe(error)
+
+        return pack_rows(outcomes, pack_error)
+
+
+class FailedItem(Exception):
+    """An item of a mapped node failed, and so does the node. Never leaves this file."""
+
+    def __init__(self, packed: bytes, text: str) -> None:
+        super().__init__(text)
+        self.packed = packed
+        self.text = text
+
+
+class MapWork:
+    """One map, as far as a process needs it to run items of it."""
+
+    def __init__(
+        self,
+        run_id: str,
+        map_: str,
+        spec: MapSpec,
+        prepared: Prepared,
+        shared: dict[str, Any],
+    ) -> None:
+        self.run_id = run_id
+        self.map = map_
+        self.spec = spec
+        self.prepared = prepared
+        self.shared = shared
+        self.page = ""  #: first item of the page at hand
+        self._columns: list[list[Any]] = []
+        self._item_s = 0.0  #: mean time of an item, the recent past weighing more
+        self._most = 1
+
+    def columns(self, sealer: Sealer, claim: RangeClaim) -> list[list[Any]]:
+        """Return the page of inputs that holds a claimed range, one list per mapped name."""
+        if claim.data:
+            data = sealer.open_bytes("page", claim.data, self.run_id, self.map, int(claim.page))
+            self._columns = unpack_page(data)
+            self.page = claim.page
+        return self._columns
+
+    def learn(self, items: int, busy_s: float) -> None:
+        """Take the measure of a range that was run."""
+        mean_s = busy_s / max(items, 1)
+        self._item_s = mean_s if not self._item_s else 0.5 * self._item_s + 0.5 * mean_s
+        self._most = min(self._most * 8, 1 << 16)
+
+    def want(self, left: int, slots: int) -> int:
+        """Return how many items to claim: about `TARGET_S` of them, fewer towards the end.
+
+        The first claim is of one item, and each is at most eight times as large as the one before:
+        nobody knows yet what an item costs.
+        """
+        size = min(self._most, int(TARGET_S / self._item_s) if self._item_s else 1)
+        if left > 0:
+            size = min(size, max(1, left // (2 * max(slots, 2))))
+        return max(1, size)
+
+
+def page_length(row: Sequence[Any]) -> int:
+    """Return how many items make a page of about `PAGE_BYTES`, judged by the first of them."""
+    return max(1, min(PAGE_ITEMS, PAGE_BYTES // len(encode(list(row)))))
+
+
+def describe(error: BaseException) -> str:
+    """Return an error in one line of at most 500 characters."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
+def exited(exit_: BaseException, node: str, item: int | None) -> NodeExited:
+    """Return the failure of a node that tried to end its process."""
+    code = exit_.code if isinstance(exit_, SystemExit) else None
+    return NodeExited(code, node=node, item=item)
+
