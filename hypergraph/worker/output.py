@@ -1,0 +1,217 @@
+"""What nodes print and log, line by line, each line saying which node it comes from.
+
+A child's output goes through pipes, together with that of other children, to the terminal of a
+client or to a worker's log. So a line is written whole, at once, and begins with what its thread
+executes::
+
+    [run-1a2b fetch] 12 documents
+    [run-1a2b embed[7]] loading the model
+
+Lines from outside bodies stand as they are. Log records go through standard error, so the same
+prefix stands before each of their lines, those of tracebacks included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import io
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterable
+from contextvars import ContextVar
+from typing import Any, BinaryIO, TextIO
+
+#: Text without a newline is given out as a line when it gets longer than this, in characters.
+_MOST = 1 << 16
+
+
+class Where:
+    """The body that a thread executes. Assign `item` as a map goes on."""
+
+    __slots__ = ("item", "node", "run_id")
+
+    def __init__(self, run_id: str, node: str, item: int = -1) -> None:
+        self.run_id = run_id
+        self.node = node
+        self.item = item  #: index of the map's item, from 0; -1 for none
+
+    def __str__(self) -> str:
+        """Return what a line begins with."""
+        item = f"[{self.item}]" if self.item >= 0 else ""
+        node = f" {self.node}" if self.node or item else ""
+        return f"[{self.run_id}{node}{item}] "
+
+
+#: A context variable and no thread-local, since async bodies share a thread.
+_where: ContextVar[Where | None] = ContextVar("hypergraph_where", default=None)
+
+
+def set_context(run_id: str, node: str, item: int = -1) -> Where:
+    """Say that the caller executes a body from now on. Returns what to assign `item` of."""
+    where = Where(run_id, node, item)
+    _where.set(where)
+    return where
+
+
+def set_item(item: int) -> None:
+    """Say that the body at hand goes on with the next item of its map."""
+    where = _where.get()
+    if where is not None:
+        where.item = item
+
+
+def clear_context() -> None:
+    """Say that the body has ended. A line it has begun ends with it."""
+    if _where.get() is not None:
+        _where.set(None)
+        for writer in (sys.stdout, sys.stderr):
+            if isinstance(writer, LineWriter):
+                writer.end_line()
+
+
+def install(log_level: int = logging.INFO) -> None:
+    """Replace standard output and standard error, and send log records to the latter."""
+    faulthandler.enable(sys.stderr, all_threads=False)  # where a segfault happened
+    sys.stdout = out = LineWriter(_forgiving(sys.stdout))
+    sys.stderr = err = LineWriter(_forgiving(sys.stderr))
+    # Another thread may be writing at the moment of a fork; nobody would release its lock.
+    for writer in (out, err):
+        os.register_at_fork(after_in_child=writer.renew_lock)
+    handler = _StderrHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(log_level)
+
+
+def _forgiving(stream: TextIO) -> TextIO:
+    """Make `stream` write what its encoding lacks as escapes. Printing is no reason to fail."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
+
+
+class LineWriter(io.TextIOBase):
+    """A text stream that writes whole lines, with their prefix, to another one.
+
+    Everything that is not text goes to the other stream as before: its descriptor, its binary
+    buffer, whether it is a terminal. When nobody reads it any more, what is written is dropped: a
+    body does not fail because its client has left.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._begun = threading.local()  # the line a thread has begun, and the prefix it began with
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """Forget who is writing."""
+        self._lock = threading.RLock()  # re-entrant: a signal handler may print
+
+    def write(self, text: str, /) -> int:
+        """Write text; what follows its last newline waits for more."""
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        where = _where.get()
+        prefix = "" if where is None else str(where)
+        begun, old = self._take()
+        if begun and old != prefix:
+            self._emit([begun], old)
+            begun = ""
+        *lines, rest = (begun + text).split("\n")
+        if lines:
+            self._emit(lines, prefix)
+        if len(rest) > _MOST:
+            rest = _visible(rest) + "\r" * rest.endswith("\r")
+        if len(rest) > _MOST:
+            self._emit([rest], prefix)
+            rest = ""
+        self._begun.line = (rest, prefix) if rest else None
+        return len(text)
+
+    def writelines(self, lines: Iterable[Any], /) -> None:
+        """Write each text."""
+        for line in lines:
+            self.write(line)
+
+    def end_line(self) -> None:
+        """End the line that this thread has begun, if it has."""
+        begun, prefix = self._take()
+        if begun:
+            self._emit([begun], prefix)
+
+    def flush(self) -> None:
+        """Flush what was written to the binary stream. Half a line waits for its other half."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def close(self) -> None:
+        """End the line and nothing else: the stream below belongs to the process."""
+        self.end_line()
+
+    def fileno(self) -> int:
+        """Return the descriptor below."""
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        """Return whether a terminal is below."""
+        return self._stream.isatty()
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    @property
+    def buffer(self) -> BinaryIO:
+        """The binary stream below. What is written there goes out as it is."""
+        return self._stream.buffer
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of the stream below."""
+        return self._stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        """What the stream below does with text it cannot encode."""
+        return self._stream.errors
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _take(self) -> tuple[str, str]:
+        """Return the line that this thread has begun, with its prefix, and forget it."""
+        line: tuple[str, str] | None = getattr(self._begun, "line", None)
+        self._begun.line = None
+        return line or ("", "")
+
+    def _emit(self, lines: Iterable[str], prefix: str) -> None:
+        text = "".join(f"{prefix}{_visible(line)}\n" for line in lines)
+        # Nobody reads any more, or the stream was closed.
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+            self._stream.flush()
+
+
+def _visible(line: str) -> str:
+    """Return what a terminal would show of a line, such as a progress bar that draws over itself.
+
+    >>> _visible("10%\\r20%\\r")
+    '20%'
+    """
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to whatever standard error is at the moment."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Standard error, now."""
+        return sys.stderr
