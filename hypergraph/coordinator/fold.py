@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from hypergraph.plan import Broken, Due, Phase, RunTree, TaskEnded
+from hypergraph.store.contract import Advance, Entry, TaskRecord
 from hypergraph.store.records import (
     SMALL_BYTES,
     Border,
@@ -22,8 +24,6 @@ from hypergraph.store.records import (
     Start,
     is_shared,
 )
-from hypergraph.plan import Broken, Due, Phase, RunTree, TaskEnded
-from hypergraph.store.contract import Advance, Entry, TaskRecord
 
 
 class JournalGap(Exception):
@@ -136,7 +136,11 @@ class RunFold:
         order = Order(path, kind, self.spec.nodes[path], due.inputs, border)
         sealed = self._sealer.seal(order, self.run_id, due.task)
         return TaskRecord(
-            due.task, score, f"{due.node.queue}.{self.tag}", small_digests(due.inputs.values()), sealed
+            due.task,
+            score,
+            f"{due.node.queue}.{self.tag}",
+            small_digests(due.inputs.values()),
+            sealed,
         )
 
 

@@ -101,9 +101,7 @@ class Coordinator:
         )
         return view
 
-    def reap(
-        self, run_id: str, prefix: str, guilty: str, item: int, payload: bytes
-    ) -> None:
+    def reap(self, run_id: str, prefix: str, guilty: str, item: int, payload: bytes) -> None:
         """Take away what slots of a dead process hold in a run, and let others go on with it."""
         sealed = self.sealer.seal_bytes("crash", payload, run_id)
         reaped, dead = self.store.reap(run_id, prefix, guilty, item, MOST_DEATHS, sealed)

@@ -98,19 +98,24 @@ def feed(plan: Plan, provided: Iterable[str]) -> Plan:
     Raises:
         ValueError: A dotted name leads nowhere.
     """
-    paths: dict[str, list[str]] = {}
-    for name in _dotted(plan, provided):
-        head, _, rest = name.partition(".")
-        paths.setdefault(head, []).append(rest)
-    if not paths:
+    dotted = _dotted(plan, provided)
+    if not dotted:
         return plan
-    nodes = [
-        _feed_node(plan, node, paths.pop(node.name)) if node.name in paths else node
-        for node in plan.nodes
-    ]
-    for head, rests in paths.items():
-        raise _leads_nowhere(plan, f"{head}.{rests[0]}")
-    return Plan(plan.name, tuple(nodes), plan.outputs, plan.selected, plan.bound)
+    paths = dict.fromkeys(_paths(plan))
+    for name in dotted:
+        if name not in paths:
+            raise _leads_nowhere(name, list(paths))
+    return _rewire(plan, dotted)
+
+
+def _rewire(plan: Plan, dotted: Iterable[str]) -> Plan:
+    rests: dict[str, list[str]] = {}
+    for name in dotted:
+        head, dot, rest = name.partition(".")
+        if dot:
+            rests.setdefault(head, []).append(rest)
+    nodes = [_rewire_node(n, rests[n.name]) if n.name in rests else n for n in plan.nodes]
+    return replace(plan, nodes=tuple(nodes), _schedules={}) if rests else plan
 
 
 def _dotted(plan: Plan, provided: Iterable[str]) -> list[str]:
@@ -118,14 +123,10 @@ def _dotted(plan: Plan, provided: Iterable[str]) -> list[str]:
     return [name for name in provided if "." in name and name not in plan.names]
 
 
-def _feed_node(plan: Plan, node: PlanNode, rests: list[str]) -> PlanNode:
+def _rewire_node(node: PlanNode, rests: list[str]) -> PlanNode:
     nested = node.nested
-    if nested is None:
-        raise _leads_nowhere(plan, f"{node.name}.{rests[0]}")
-    for rest in rests:
-        if "." not in rest and rest not in _enterable(nested):
-            raise _leads_nowhere(plan, f"{node.name}.{rest}")
-    inner = feed(nested.plan, rests)
+    assert nested is not None
+    inner = _rewire(nested.plan, rests)
     read = {name for within in inner.nodes for name in within.inputs}
     dotted = {f"{node.name}.{rest}": rest for rest in rests}
     renamed = {rest: name for name, rest in dotted.items()}
@@ -161,8 +162,7 @@ def _paths(plan: Plan) -> Iterator[str]:
             yield from (f"{node.name}.{path}" for path in _paths(node.nested.plan))
 
 
-def _leads_nowhere(plan: Plan, name: str) -> ValueError:
-    paths = list(_paths(plan))
+def _leads_nowhere(name: str, paths: list[str]) -> ValueError:
     if not paths:
         return ValueError(f"{name!r} leads nowhere: this graph has no nested graphs")
     return ValueError(

@@ -503,9 +503,7 @@ class _MapCall:
 
     def results(self, seen: Any, *, marks: bool = True) -> Iterator[RunResult]:
         """Yield the result of each item as it is done. Leaving early cancels the map."""
-        self.reader = MapReader(
-            self.session, self.run_id, self._queue, self._feeder, seen=seen
-        )
+        self.reader = MapReader(self.session, self.run_id, self._queue, self._feeder, seen=seen)
         done = False
         completed = RunStatus.COMPLETED
         try:

@@ -150,9 +150,7 @@ class RunReader:
         root = self._fold.tree.root
         frames = list(self._fold.tree.frames())
         wanted = {id(f): self._names(f) for f in frames}
-        refs = [
-            ref for f in frames for name, ref in f.results().items() if name in wanted[id(f)]
-        ]
+        refs = [ref for f in frames for name, ref in f.results().items() if name in wanted[id(f)]]
         if end.error is not None:
             refs.append(end.error)
         self._fetch(refs)
@@ -173,9 +171,7 @@ class RunReader:
     def _read_frame(self, frame: Frame, wanted: Mapping[int, tuple[str, ...]]) -> RunResult:
         found = frame.results()
         values = {n: decode(self._data[found[n][0]]) for n in wanted[id(frame)] if n in found}
-        status = (
-            RunStatus.COMPLETED if frame.state.phase is Phase.COMPLETED else RunStatus.FAILED
-        )
+        status = RunStatus.COMPLETED if frame.state.phase is Phase.COMPLETED else RunStatus.FAILED
         result = RunResult(values, status)
         if status is RunStatus.FAILED and isinstance(frame.error, Report):
             result.error = None

@@ -136,7 +136,9 @@ class MapReader:
             told, forget = before, 0
             self._seen(found.done, found.failed, found.avail, found.total)
             for start, sealed in found.ranges:
-                for offset, row in enumerate(open_rows(session.sealer, run_id, BOARD, start, sealed)):
+                for offset, row in enumerate(
+                    open_rows(session.sealer, run_id, BOARD, start, sealed)
+                ):
                     yield start + offset, row
             if self._keep:
                 position += len(found.ranges)

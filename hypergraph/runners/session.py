@@ -187,7 +187,7 @@ class Session:
     # -- waiting --------------------------------------------------------------------------------
 
     def look_after(self, beat: bool = True) -> None:
-        """Do what a client does while it waits: say that it lives, and reconcile. Cheap if early."""
+        """Do what a client does while it waits: say that it lives, and reconcile, once a second."""
         now = time.monotonic()
         if now - self._ticked_at < self.reconciler.every_s:
             return

@@ -124,9 +124,9 @@ class Link:
 
         def send() -> Any:
             try:
-                return self.client.execute_command("EVALSHA", sha, 1, key, *args)
+                return self.client.evalsha(sha, 1, key, *args)
             except NoScriptError:
-                return self.client.execute_command("EVAL", text, 1, key, *args)
+                return self.client.eval(text, 1, key, *args)
 
         return self.insist(send)
 
@@ -158,12 +158,10 @@ class Link:
             if began is None:
                 began = now
                 logger.warning("Redis does not answer (%s); trying again.", problem)
-            if self._stopped() or (
-                self.patience_s is not None and now - began >= self.patience_s
-            ):
+            if self._stopped() or (self.patience_s is not None and now - began >= self.patience_s):
                 if isinstance(problem, OutOfMemoryError):
-                    raise StoreFull(redact(self.url), str(problem)) from problem
-                raise StoreUnavailable(redact(self.url), str(problem)) from problem
+                    raise StoreFull() from problem
+                raise StoreUnavailable(redact(self.url), str(problem), now - began) from problem
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, 0.5)
 
@@ -172,9 +170,7 @@ class Link:
         if self._pid != os.getpid():
             self._connect()
         block_ms = max(1, int(min(timeout_s, 5.0) * 1000)) if timeout_s > 0 else None
-        found = self.insist(
-            lambda: self._blocking.xread({key: after}, count=count, block=block_ms)
-        )
+        found = self.insist(lambda: self._blocking.xread({key: after}, count=count, block=block_ms))
         return list(found[0][1]) if found else []
 
     def read_streams(self, after: dict[str, str], timeout_s: float) -> dict[str, list[str]]:
@@ -182,7 +178,9 @@ class Link:
         if self._pid != os.getpid():
             self._connect()
         block_ms = max(1, int(min(timeout_s, 5.0) * 1000))
-        found = self.insist(lambda: self._blocking.xread(after, count=1000, block=block_ms))
+        # redis-py's annotation wants a dict of unions, which a dict of strings is not
+        streams: dict[Any, Any] = dict(after)
+        found = self.insist(lambda: self._blocking.xread(streams, count=1000, block=block_ms))
         return {
             key.decode(): [entry_id.decode() for entry_id, _ in entries] for key, entries in found
         }
@@ -194,7 +192,7 @@ class Link:
         def send() -> list[Any]:
             pipe = self.client.pipeline(transaction=False)
             for command in commands:
-                pipe.execute_command(*command)
+                pipe.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py 8
             return pipe.execute()
 
         result: list[Any] = self.insist(send)

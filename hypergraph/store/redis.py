@@ -349,7 +349,14 @@ class RedisStore:
         return Fed(_text(answer[0]), *(int(n or 0) for n in answer[1:]))
 
     def collect(
-        self, run_id: str, map_: str, *, start: int = 0, count: int = 100, forget: int = 0, items: int = 0
+        self,
+        run_id: str,
+        map_: str,
+        *,
+        start: int = 0,
+        count: int = 100,
+        forget: int = 0,
+        items: int = 0,
     ) -> Collected:
         """Return results of a map in order of completion.
 
@@ -368,7 +375,6 @@ class RedisStore:
             (int(out[i]), out[i + 1]) for i in range(0, len(out), 2) if out[i + 1] is not None
         ]
         return Collected(_text(status), ranges, *(int(n or 0) for n in numbers))
-
 
     # -- what is shared by content ------------------------------------------------------------
 
@@ -467,10 +473,8 @@ class RedisStore:
             self.link.pipeline([("ZREM", self.keys.active, *run_ids)])
 
     def list_runs(self, limit: int = 50, offset: int = 0) -> list[tuple[str, dict[str, bytes]]]:
-        """Return runs and their `meta`, the newest first. Runs whose record has aged are dropped."""
-        ids = self.link.pipeline(
-            [("ZREVRANGE", self.keys.runs, offset, offset + limit - 1)]
-        )[0]
+        """Return runs and their `meta`, newest first. Those whose record has aged are dropped."""
+        ids = self.link.pipeline([("ZREVRANGE", self.keys.runs, offset, offset + limit - 1)])[0]
         found, gone = [], []
         for run_id in map(_text, ids):
             meta = self.get_meta(run_id)

@@ -37,6 +37,6 @@ def declare(
             # A ticket is no place to fail: the run's state says what is still to be done.
             logger.exception("Run %s: looking at it failed; a reconciler will try again.", run_id)
 
-    dramatiq.actor(look, actor_name=ACTOR, queue_name=queues[0], broker=broker)
+    dramatiq.actor(actor_name=ACTOR, queue_name=queues[0], broker=broker)(look)
     for queue in queues:
         broker.declare_queue(queue)

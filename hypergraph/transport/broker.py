@@ -25,7 +25,7 @@ from dramatiq.message import Message
 logger = logging.getLogger("hypergraph.transport")
 
 
-class TicketBroker(RedisBroker):  # type: ignore[misc]  # dramatiq's brokers are untyped
+class TicketBroker(RedisBroker):
     """See the module's docstring.
 
     Args:
@@ -38,7 +38,9 @@ class TicketBroker(RedisBroker):  # type: ignore[misc]  # dramatiq's brokers are
     def __init__(
         self, client: redis.Redis, namespace: str, *, threads: int = 1, block_s: float = 1.0
     ) -> None:
-        super().__init__(client=client, namespace=namespace, middleware=[], maintenance_chance=0)
+        super().__init__(  # type: ignore[no-untyped-call]  # dramatiq 2.2
+            client=client, namespace=namespace, middleware=[], maintenance_chance=0
+        )
         self.threads = threads
         self.block_s = block_s
         self.closed = threading.Event()
@@ -56,7 +58,7 @@ class TicketBroker(RedisBroker):  # type: ignore[misc]  # dramatiq's brokers are
             self.emit_after("declare_queue", queue_name)
 
 
-class TicketConsumer(Consumer):  # type: ignore[misc]  # untyped in dramatiq
+class TicketConsumer(Consumer):
     """Takes tickets off one queue."""
 
     def __init__(self, broker: TicketBroker, queue_name: str, prefetch: int, timeout: int) -> None:

@@ -17,10 +17,10 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
-from hypergraph.store.records import Sealer
 from hypergraph.errors import UntrustedPayload
 from hypergraph.store.keys import Keys
 from hypergraph.store.link import Link
+from hypergraph.store.records import Sealer
 
 ACTOR = "hypergraph_drain"
 

@@ -146,8 +146,10 @@ _NOT_CODE = frozenset(
         "__dataclass_fields__",
         "__dict__",
         "__doc__",
+        "__firstlineno__",
         "__module__",
         "__parameters__",
+        "__slotnames__",
         "__weakref__",
         "_abc_impl",
     }
@@ -217,7 +219,7 @@ class _Reading:
         yield from self.parts_of(function.__code__)
         yield from self.parts_of(function.__defaults__)
         yield from self.parts_of(function.__kwdefaults__)
-        names = frozenset(_names_in(function.__code__))
+        names = frozenset(names_in(function.__code__))
         for cell in function.__closure__ or ():
             yield from self.parts_of(_content(cell), names)
         for name in sorted(names & function.__globals__.keys()):
@@ -249,11 +251,12 @@ class _Reading:
                 yield from self.parts_of(inner)
 
 
-def _names_in(code: CodeType) -> Iterator[str]:
+def names_in(code: CodeType) -> Iterator[str]:
+    """Yield the names of globals and attributes that `code` and functions inside it use."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _names_in(constant)
+            yield from names_in(constant)
 
 
 def _content(cell: Any) -> Any:
@@ -263,15 +266,15 @@ def _content(cell: Any) -> Any:
         return None
 
 
-def reference_to(function: Any) -> tuple[str, str] | None:
-    """Return module and qualified name under which `function` can be found, or `None`.
+def reference_to(thing: Any) -> tuple[str, str] | None:
+    """Return module and qualified name under which a function or class is found, or `None`.
 
     A decorator leaves a node under the function's name; the node's function counts.
     """
-    module, qualname = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+    module, qualname = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
     if not isinstance(module, str) or module in MAIN_MODULES or "<" in qualname:
         return None
-    return (module, qualname) if unwrapped(find(module, qualname)) is function else None
+    return (module, qualname) if unwrapped(find(module, qualname)) is thing else None
 
 
 def unwrapped(found: Any) -> Any:

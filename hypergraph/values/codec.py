@@ -120,8 +120,8 @@ def dump(
 
     Args:
         value: What to pickle.
-        policy: What goes by value. Where that fails it may give way, see
-            :meth:`Policy.give_way`.
+        policy: What goes by value. Where that fails the policy may give way, see
+            :meth:`Policy.give_way`, and stays so.
         where: As for :func:`encode`.
         error: As for :func:`encode`.
         make: Makes the pickler.
@@ -133,6 +133,8 @@ def dump(
             raise
         except Exception as failure:  # pickling runs code of the user's: it can raise anything
             found = culprit.find(value, where, policy)
+            if policy in _POLICIES.values():
+                policy = Policy(policy.ship)  # what gives way for one value is nothing to others
             if not policy.give_way(found.owner, found.is_annotation):
                 reason = culprit.reason_of(failure)
                 raise error(path=found.path, kind=found.kind, reason=reason) from failure

@@ -19,6 +19,7 @@ from itertools import islice
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
+from hypergraph.values.code_id import names_in, reference_to
 from hypergraph.values.pickler import Pickler, Policy
 
 _WALK_LIMIT = 100_000  #: objects looked at before the path is given up
@@ -35,7 +36,7 @@ class Culprit:
 
     path: str  #: from the root, as in ``$.model._lock`` or ``$ closure 'lock'``
     kind: str  #: module-qualified name of its type
-    owner: str | None = None  #: module of the innermost function, class or module around it
+    owner: str | None = None  #: module of the innermost thing around it that has a name there
     steps: tuple[str, ...] = ()  #: the parts of the path
 
     @property
@@ -114,20 +115,21 @@ def _way_to(thing: Any, root: Any, reached: _Reached) -> tuple[tuple[str, ...], 
     steps: list[str] = []
     owner = None
     while thing is not root:
-        if owner is None and steps:
-            owner = _module_of(thing)
+        owner = owner or _home_of(thing)
         thing, parent, step = reached[id(thing)]
         steps.append(step)
         thing = parent
-    if owner is None:
-        owner = _module_of(root)
-    return tuple(reversed(steps)), owner
+    return tuple(reversed(steps)), owner or _home_of(root)
 
 
-def _module_of(thing: Any) -> str | None:
+def _home_of(thing: Any) -> str | None:
+    """Return the module in which `thing` can be found by its name, if there is one."""
     if isinstance(thing, ModuleType):
         return thing.__name__
-    return thing.__module__ if isinstance(thing, FunctionType | type) else None
+    if isinstance(thing, FunctionType | type):
+        reference = reference_to(thing)
+        return None if reference is None else reference[0]
+    return None
 
 
 def _children(thing: Any) -> Iterator[tuple[str, Any]]:
@@ -157,8 +159,10 @@ def _of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:
             yield f" closure {name!r}", cell.cell_contents
         except ValueError:  # empty
             continue
+    used = frozenset(names_in(function.__code__))
     for name, part in function.__globals__.items():
-        yield f" global {name!r}", part
+        if name in used:
+            yield f" global {name!r}", part
     for part in function.__defaults__ or ():
         yield " default", part
     for name, part in (function.__kwdefaults__ or {}).items():

@@ -20,6 +20,7 @@ from hypergraph.values.codec import encode
 from hypergraph.values.unpickler import decode
 
 _DEPTH = 5  #: how many links of a chain of causes travel
+_PICKLE_LIMIT = 10_000_000  #: bytes; an exception that drags more along travels as text
 _TEXT_LIMIT = 64_000  #: characters of a traceback or a message; a longer one loses its middle
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -98,17 +99,16 @@ def _link(exc: BaseException, redact: Redact, depth: int, seen: set[int]) -> dic
     """Return one exception of a chain, with what led to it, as plain data."""
     seen.add(id(exc))
     message = _text_of(exc)
-    shown = redact(message)
+    pickled, reason = _pickle_of(exc, message, redact)
     link: dict[str, Any] = {
         "type": type_name(type(exc)),
-        "message": _shortened(shown),
+        "message": _shortened(redact(message)),
         "notes": [redact(str(note)) for note in getattr(exc, "__notes__", ())],
+        "pickle": pickled,
+        "reason": reason,
         "suppress": exc.__suppress_context__,
+        "same": exc.__context__ is exc.__cause__,  # `raise ... from` inside `except`
     }
-    if shown == message:
-        link["pickle"], link["reason"] = _pickle_of(exc, message)
-    else:
-        link["pickle"], link["reason"] = None, "it holds a secret"
     for name in ("cause", "context"):
         further = getattr(exc, f"__{name}__")
         if further is not None and depth > 1 and id(further) not in seen:
@@ -116,10 +116,13 @@ def _link(exc: BaseException, redact: Redact, depth: int, seen: set[int]) -> dic
     return link
 
 
-def _pickle_of(exc: BaseException, message: str) -> tuple[bytes | None, str]:
+def _pickle_of(exc: BaseException, message: str, redact: Redact) -> tuple[bytes | None, str]:
     """Return a pickle that was seen to load as `exc`, or why there is none."""
+    held = f"{message} {_text_of(exc, repr)} {_text_of(vars(exc), repr)}"
+    if redact(held) != held:
+        return None, "it holds a secret"
     try:
-        data = encode(exc, where=type(exc).__name__)
+        data = encode(exc, where=type(exc).__name__, limit_bytes=_PICKLE_LIMIT)
     except PayloadError as error:
         return None, str(error)
     try:
@@ -146,6 +149,8 @@ def _rebuilt(link: dict[str, Any], traceback: str) -> BaseException:
         exc.__cause__ = _rebuilt(link["cause"], "")
     if "context" in link:
         exc.__context__ = _rebuilt(link["context"], "")
+    elif link["same"]:
+        exc.__context__ = exc.__cause__
     exc.__suppress_context__ = link["suppress"]
     return exc
 
@@ -194,11 +199,11 @@ def type_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _text_of(exc: BaseException) -> str:
+def _text_of(thing: object, form: Callable[[object], str] = str) -> str:
     try:
-        return str(exc)
-    except Exception as error:  # __str__ is the user's
-        return f"<its __str__ raised {type(error).__name__}>"
+        return form(thing)
+    except Exception as error:  # __str__ and __repr__ are the user's
+        return f"<its __{form.__name__}__ raised {type(error).__name__}>"
 
 
 def _traceback_of(exc: BaseException) -> str:

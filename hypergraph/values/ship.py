@@ -130,7 +130,7 @@ class Packer:
 
         def make(file: Any, policy: Policy, buffer_callback: Any) -> Pickler:
             pickler: _NodePickler = new_pickler(_NodePickler, file, policy, buffer_callback)
-            pickler.function, pickler.function_data = function, inner.data
+            pickler.body, pickler.body_data = function, inner.data
             return pickler
 
         dumped = self._dump(node, node.name, make)
@@ -170,13 +170,13 @@ def _package_of(function: Any) -> frozenset[str]:
 class _NodePickler(Pickler):
     """Puts the node's function in as a pickle of its own."""
 
-    function: FunctionType
-    function_data: bytes
+    body: Any
+    body_data: bytes
 
     def reducer_override(self, obj: Any) -> Any:
         """Return how to rebuild `obj`."""
-        if obj is self.function:
-            return rebuild.function, (self.function_data,)
+        if obj is self.body:
+            return rebuild.function, (self.body_data,)
         return super().reducer_override(obj)
 
 

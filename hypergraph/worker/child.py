@@ -105,7 +105,9 @@ class Child:
     def serve(self) -> None:
         """Take tickets until `stopping` is set and the bodies at hand have ended."""
         config = self.config
-        broker = TicketBroker(make_client(config.url, 10.0), self.store.keys.dramatiq, threads=config.threads)
+        broker = TicketBroker(
+            make_client(config.url, 10.0), self.store.keys.dramatiq, threads=config.threads
+        )
         queues = [f"{queue}.{TAG}" for queue in config.queues]
         declare(broker, self.tickets, queues, self.drain)
         worker = dramatiq.Worker(broker, worker_threads=config.threads, worker_timeout=200)

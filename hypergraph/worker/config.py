@@ -74,7 +74,11 @@ class WorkerConfig:
             wire: dict[str, Any] = json.loads(line)
             wire["secret"] = bytes.fromhex(wire["secret"])
             wire["previous"] = [bytes.fromhex(secret) for secret in wire["previous"]]
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in wire.items()})
+            given: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in wire.items()
+            }
+            return cls(**given)
         except (ValueError, TypeError, KeyError, AttributeError):
             raise ValueError(
                 "Standard input does not begin with a worker's configuration. Workers are started "

@@ -10,7 +10,7 @@ Whoever commits also coordinates. The slot holds a fold of the run's journal; af
 knows what follows. When it is the only slot at work it says so in the same cycle, so that a hop of
 a chain is one round trip. When others are at work, the order of commits is only known afterwards:
 the slot reads the journal that came with the answer and, if something follows, advances with a
-compare-and-set. The slot that commits last always sees it. If it dies in between, a reconciler does.
+compare-and-set. The slot that commits last always sees it; if it dies first, a reconciler does.
 
 A slot that finds more than it takes leaves a ticket for another slot. So a wide run wakes slot
 after slot, and nobody has to know how many there are.
@@ -18,6 +18,7 @@ after slot, and nobody has to know how many there are.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -160,7 +161,7 @@ class _Drain:
                 commits = self._carry_out(answer)
                 advance = self._foresee(fold, answer, commits)
                 continue
-            if not any([self._go_through(map_) for map_ in answer.maps]):
+            if not any(self._go_through(map_) for map_ in answer.maps):
                 return False
             commits, advance = [], None
 
@@ -186,10 +187,8 @@ class _Drain:
             # Somebody else committed first, so this fold saw things in an order that never was.
             self.slot.drop_fold(self.run_id)
         fold = self.slot.fold_of(self.run_id)
-        try:
+        with contextlib.suppress(JournalGap):
             fold.read(answer.entries)
-        except JournalGap:
-            pass
         if fold.seq < answer.seq:
             self.coordinator.catch_up(fold)
         if fold.is_map:
@@ -199,7 +198,7 @@ class _Drain:
         return fold
 
     def _foresee(self, fold: RunFold, answer: Cycled, commits: list[Commit]) -> Advance | None:
-        """Return what follows from commits that are not in the journal yet, if they will be next."""
+        """Return what follows from commits that are about to be the journal's next entries."""
         if answer.others or not commits or fold.seq != answer.seq or answer.applied != fold.seq:
             return None
         applied = fold.seq
@@ -260,7 +259,9 @@ class _Drain:
         """Give a task back that cannot be loaded here; fail it when nobody can."""
         logger.warning(
             "Run %s: module %r is not on this worker, so task %s goes back to the others.",
-            self.run_id, module, claim.task,
+            self.run_id,
+            module,
+            claim.task,
         )
         if self._nobody_has(module, claim.task, claim.attempt):
             error = MissingModule(module, self.slot.live_workers(), node=claim.task)

@@ -14,7 +14,13 @@ from typing import Any
 
 from hypergraph.coordinator.reconcile import check_digest
 from hypergraph.coordinator.results import open_rows
-from hypergraph.errors import MissingModule, NodeExited, StateLost, UnserializableResult
+from hypergraph.errors import (
+    MissingModule,
+    NodeExited,
+    PayloadError,
+    StateLost,
+    UnserializableResult,
+)
 from hypergraph.nodes import FunctionNode, GateNode
 from hypergraph.plan.items import split
 from hypergraph.runners.call import call_node, choose
@@ -235,11 +241,10 @@ class Executor:
         self.values.keep(key, data)
         return [key, len(data)]
 
-    def _unserializable(self, path: str) -> Callable[..., Exception]:
-        def refuse(*, path: str, kind: str, reason: str) -> Exception:
-            return UnserializableResult(path, kind=kind, reason=reason, node=node_path)
+    def _unserializable(self, node: str) -> Callable[..., PayloadError]:
+        def refuse(*, path: str, kind: str, reason: str) -> PayloadError:
+            return UnserializableResult(path, kind=kind, reason=reason, node=node)
 
-        node_path = path
         return refuse
 
     def _call(
@@ -279,7 +284,7 @@ class Executor:
 
     # -- mapped nodes ---------------------------------------------------------------------------
 
-    def _split(self, run_id: str, task: str, order: Order, inputs: dict[str, Any]) -> Any:
+    def _split(self, run_id: str, task: str, order: Order, inputs: dict[str, Any]) -> MapOrder:
         """Turn the inputs of a mapped node into pages of items."""
         border = Border(*order.border)
         inner = {border.inputs[name]: value for name, value in inputs.items()}
@@ -314,7 +319,8 @@ class Executor:
         while True:
             found = self.store.collect(run_id, map_, start=position, count=100)
             for start, sealed in found.ranges:
-                rows.append((start, list(open_rows(self.sealer, run_id, map_, start, sealed, shipped=True))))
+                opened = open_rows(self.sealer, run_id, map_, start, sealed, shipped=True)
+                rows.append((start, list(opened)))
             position += len(found.ranges)
             if len(found.ranges) < 100:
                 break
@@ -416,9 +422,7 @@ class Executor:
         outcomes = [Outcome({}, {}, error)] * count
         data, _ = pack_rows(outcomes, lambda *_: (packed, describe(error)))
         sealed = self.sealer.seal_bytes("results", data, run_id, map_, claim.start)
-        return RangeCommit(
-            claim.range, claim.attempt, claim.stop, sealed, count, claim.start, 0
-        )
+        return RangeCommit(claim.range, claim.attempt, claim.stop, sealed, count, claim.start, 0)
 
     def _pack_outcomes(
         self, work: MapWork, claim: RangeClaim, outcomes: Sequence[Outcome]
@@ -509,4 +513,3 @@ def exited(exit_: BaseException, node: str, item: int | None) -> NodeExited:
     """Return the failure of a node that tried to end its process."""
     code = exit_.code if isinstance(exit_, SystemExit) else None
     return NodeExited(code, node=node, item=item)
-
