@@ -24,6 +24,8 @@ from hypergraph.values.pickler import Pickler, Policy
 
 _WALK_LIMIT = 100_000  #: objects looked at before the path is given up
 _ENTRY_LIMIT = 10_000  #: entries looked at in one container
+_PART_LIMIT = 1_000  #: entries compared to find the largest
+_SAMPLE = 20  #: entries weighed to estimate a container
 _PATH_LIMIT = 200  #: characters; a longer path loses its middle
 
 #: Never to blame, and never on the way to what is.
@@ -224,23 +226,23 @@ def _shortened(path: str) -> str:
 
 def largest(value: Any, where: str) -> str:
     """Return the path of the part that makes `value` large: the last to hold over half of it."""
-    path, weight = where, _weight(value, 4)
+    path, weight = where, _weight(value, 3)
     while True:
-        parts = [(_weight(part, 3), step, part) for step, part in _parts(value)]
+        parts = [(_weight(part, 2), step, part) for step, part in _parts(value, _PART_LIMIT)]
         heaviest = max(parts, key=lambda entry: entry[0], default=(0, "", None))
         if heaviest[0] * 2 <= weight or len(path) > _PATH_LIMIT:
             return path
         weight, path, value = heaviest[0], path + heaviest[1], heaviest[2]
 
 
-def _parts(thing: Any) -> list[tuple[str, Any]]:
-    if isinstance(thing, FunctionType | type | ModuleType):
+def _parts(thing: Any, limit: int) -> list[tuple[str, Any]]:
+    if isinstance(thing, type | ModuleType):
         return []
-    return [entry for entry in islice(_children(thing), _ENTRY_LIMIT) if entry[0]]
+    return [entry for entry in islice(_children(thing), limit) if entry[0]]
 
 
 def _weight(thing: Any, depth: int) -> int:
-    """Return roughly how many bytes `thing` has, to a depth."""
+    """Return roughly how many bytes `thing` has, from a sample of what it holds."""
     nbytes = getattr(thing, "nbytes", None)
     if isinstance(nbytes, int):
         return nbytes
@@ -248,4 +250,7 @@ def _weight(thing: Any, depth: int) -> int:
         return len(thing)
     if depth == 0:
         return 8
-    return 8 + sum(_weight(part, depth - 1) for _, part in _parts(thing))
+    sample = [_weight(part, depth - 1) for _, part in _parts(thing, _SAMPLE)]
+    if isinstance(thing, list | tuple | dict | set | frozenset) and len(thing) > len(sample) > 0:
+        return sum(sample) * len(thing) // len(sample)
+    return 8 + sum(sample)
