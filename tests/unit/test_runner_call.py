@@ -18,7 +18,7 @@ from hypergraph.runners.call import call_node, choose
 def returning(
     output: str | tuple[str, ...] = "out", **options: Any
 ) -> Callable[[Callable[..., Any]], FunctionNode]:
-    return node(output_name=output, **options)
+    return lambda func: FunctionNode(func, output_name=output, **options)
 
 
 def test_inputs_go_in_by_current_name_and_outputs_come_out() -> None:
