@@ -14,7 +14,7 @@ The hot loop of a map pays one store per item, some 30 ns::
 Layout: `_HEAD` bytes for the file, `_SLOT` bytes for each slot::
 
     file   number of slots (int64)
-    slot   8 cells (int64: ACTIVE, ITEM, STARTED, lengths of both texts), run id, unit
+    slot   8 cells (int64: ACTIVE, ITEM, STARTED, lengths of the texts), run id, unit, path
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from typing import NamedTuple
 ACTIVE = 0  #: cell: 1 while a body runs
 ITEM = 1  #: cell: index of the map item from 0; -1 for a task
 STARTED = 2  #: cell: when the body, or the range of items, began; monotonic clock, ns
-_RUN_BYTES = 3
-_UNIT_BYTES = 4
+_LENGTHS = 3  # cells from here: bytes of each text
 
 _HEAD = 64
 _CELLS = 64
 _TEXT = 992  # of each text; ids have up to 500 bytes
-_SLOT = _CELLS + 2 * _TEXT
+_TEXTS = 3
+_SLOT = _CELLS + _TEXTS * _TEXT
 
 #: Stands for an id that is too long to be written down: nobody knows. The reap script knows it.
 UNKNOWN = "?"
@@ -49,6 +49,7 @@ class Marked(NamedTuple):
     slot: int  #: number of the slot in its process, from 0
     run_id: str
     unit: str  #: id of the task or of the map
+    path: str  #: of the node; "" for the items of a map that is a run of its own
     item: int  #: index of the map's item; -1 for a task
     active: bool  #: whether the body had not ended
     started_ns: int  #: by the machine's monotonic clock
@@ -57,19 +58,24 @@ class Marked(NamedTuple):
 class MarkSlot:
     """One slot's place, for the thread that executes."""
 
-    __slots__ = ("_run", "_unit", "cells")
+    __slots__ = ("_texts", "cells")
 
     def __init__(self, memory: memoryview) -> None:
         self.cells = memory[:_CELLS].cast("q")  #: assign ``cells[ITEM] = k`` before each item
-        self._run = memory[_CELLS : _CELLS + _TEXT]
-        self._unit = memory[_CELLS + _TEXT :]
+        self._texts = [_text_place(memory, number) for number in range(_TEXTS)]
 
-    def enter(self, run_id: str, unit: str) -> None:
-        """Note that a task, or a range of a map's items, is about to be executed."""
+    def enter(self, run_id: str, unit: str, path: str | None = None) -> None:
+        """Note that a task, or a range of a map's items, is about to be executed.
+
+        Args:
+            run_id: The run.
+            unit: Id of the task, or of the map.
+            path: Of the node, for people. If not given, the unit's id stands for it.
+        """
         cells = self.cells
         cells[ACTIVE] = 0  # whoever dies in here has not begun
-        cells[_RUN_BYTES] = _write(self._run, run_id)
-        cells[_UNIT_BYTES] = _write(self._unit, unit)
+        for number, text in enumerate((run_id, unit, unit if path is None else path)):
+            cells[_LENGTHS + number] = _write(self._texts[number], text)
         cells[ITEM] = -1
         cells[STARTED] = time.monotonic_ns()
         cells[ACTIVE] = 1
@@ -144,18 +150,14 @@ class Mark:
         active, item, started = cells[ACTIVE], cells[ITEM], cells[STARTED]
         if not started:
             return None
-        run = bytes(memory[_CELLS:][: cells[_RUN_BYTES]])
-        unit = bytes(memory[_CELLS + _TEXT :][: cells[_UNIT_BYTES]])
+        texts = [
+            bytes(_text_place(memory, text)[: cells[_LENGTHS + text]]).decode(errors="replace")
+            for text in range(_TEXTS)
+        ]
         if active and (cells[ACTIVE], cells[STARTED]) != (active, started):
             return None
-        return Marked(
-            number,
-            run.decode(errors="replace"),
-            unit.decode(errors="replace"),
-            item,
-            bool(active),
-            started,
-        )
+        run_id, unit, path = texts
+        return Marked(number, run_id, unit, path, item, bool(active), started)
 
     def read_all(self) -> list[Marked]:
         """Return `read` of every slot that has begun something."""
@@ -179,6 +181,11 @@ def _new_memory(fd: int, threads: int) -> mmap.mmap:
     memory = mmap.mmap(fd, 0)
     memoryview(memory)[:8].cast("q")[0] = threads
     return memory
+
+
+def _text_place(slot: memoryview, number: int) -> memoryview:
+    start = _CELLS + number * _TEXT
+    return slot[start : start + _TEXT]
 
 
 def _write(place: memoryview, text: str) -> int:
