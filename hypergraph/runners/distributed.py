@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from hypergraph.coordinator.fold import RunFold, make_end
-from hypergraph.errors import ResultExpired, RunCancelled
+from hypergraph.errors import ResultExpired
 from hypergraph.graph import Graph
 from hypergraph.nodes import FunctionNode, GraphNode
 from hypergraph.plan import compile_plan
@@ -18,19 +18,17 @@ from hypergraph.plan.inputs import feed
 from hypergraph.plan.items import Items, split
 from hypergraph.runners import base
 from hypergraph.runners.handle import RunHandle
-from hypergraph.runners.inline import selection
-from hypergraph.runners.mapping import BOARD, PAGES_AHEAD, Feeder, MapReader
-from hypergraph.runners.notes import annotate
+from hypergraph.runners.map_call import MapCall, MapHandle, MapIterator, no_results
+from hypergraph.runners.mapping import BOARD, PAGES_AHEAD, Feeder
+from hypergraph.runners.options import Options
 from hypergraph.runners.packing import Parcel, pack_inputs, pack_spec, pack_whole
 from hypergraph.runners.progress import Progress
-from hypergraph.runners.result import MapResult, RunResult, RunStatus, new_run_id
+from hypergraph.runners.result import MapResult, RunResult, new_run_id
 from hypergraph.runners.session import Session
 from hypergraph.store.contract import MapStart
 from hypergraph.store.records import MapSpec, Start
 from hypergraph.transport.tags import TAG
 from hypergraph.values.codec import encode
-from hypergraph.values.failure import unpack_failure
-from hypergraph.values.results import Row
 from hypergraph.values.ship import Ship
 
 
@@ -100,6 +98,7 @@ class DistributedRunner(base.BaseRunner):
         *,
         select: str | Sequence[str] | None = None,
         max_iterations: int | None = None,
+        max_concurrency: int | None = None,
         error_handling: str = "raise",
         progress: bool | None = None,
         **inputs: Any,
@@ -111,6 +110,7 @@ class DistributedRunner(base.BaseRunner):
             values: Input name -> value.
             select: Names of the outputs to give back; by default the graph's selection, or all.
             max_iterations: Supersteps after which a run has failed; by default 1000.
+            max_concurrency: Bodies in flight at most, over all workers.
             error_handling: ``raise`` raises what a node raised, with notes on where.
                 ``continue`` returns it, with the outputs there were by then.
             progress: Whether to show a bar; by default after a second.
@@ -123,27 +123,32 @@ class DistributedRunner(base.BaseRunner):
             StoreUnavailable: Redis does not answer.
             NoWorker: Nobody serves the queue of a node.
         """
-        handle = self._submit(
-            graph, values, inputs, select, max_iterations, error_handling, once=True
-        )
+        options = Options.check(select, max_iterations, max_concurrency, error_handling)
+        given = base.gather(values, inputs, base.RUN_OPTIONS)
+        handle = self._submit(graph, given, options, once=True)
         with Progress(self._shows(progress), graph.name or "run", delay_s=1.0) as bar:
             try:
-                result = handle._wait(None, lambda: self._show_run(handle, bar))
+                result = handle.wait(seen=self._watch_run(handle, bar))
             except KeyboardInterrupt:
                 handle.cancel()
                 raise
-        handle._result = result
-        if result.error is not None and error_handling == "raise":
+        if result.error is not None and options.raises:
             raise result.error
-        if result.error is None and (select is not None or graph.selected is not None):
-            base.warn_of_lacking(selection(graph, _listed(select)), [result])
+        if result.error is None:
+            options.warn_of_lacking(graph, [result])
         return result
 
-    def _show_run(self, handle: RunHandle, bar: Progress) -> None:
-        if bar.is_wanted:
-            fold = self._open().fold_of(handle.run_id)
-            if not fold.is_map:
+    def _watch_run(self, handle: RunHandle, bar: Progress) -> Callable[[], None]:
+        """Return what shows where a run stands, from its journal."""
+        coordinator = self._open().coordinator
+        fold = coordinator.new_fold(handle.run_id)
+
+        def look() -> None:
+            if bar.is_wanted:
+                coordinator.catch_up(fold)
                 bar.update(fold.ended, fold.failures, fold.ended + len(fold.tree.open_tasks))
+
+        return look
 
     def submit(
         self,
@@ -152,6 +157,7 @@ class DistributedRunner(base.BaseRunner):
         *,
         select: str | Sequence[str] | None = None,
         max_iterations: int | None = None,
+        max_concurrency: int | None = None,
         error_handling: str = "raise",
         require_worker: bool = False,
         **inputs: Any,
@@ -163,82 +169,78 @@ class DistributedRunner(base.BaseRunner):
             values: As in :meth:`run`.
             select: As in :meth:`run`.
             max_iterations: As in :meth:`run`.
+            max_concurrency: As in :meth:`run`.
             error_handling: Whether the handle's `result` raises.
             require_worker: Refuse to queue for workers that are not there yet.
             inputs: Further inputs, by name.
         """
-        return self._submit(
-            graph,
-            values,
-            inputs,
-            select,
-            max_iterations,
-            error_handling,
-            queue_up=not require_worker,
-        )
+        options = Options.check(select, max_iterations, max_concurrency, error_handling)
+        given = base.gather(values, inputs, base.RUN_OPTIONS)
+        return self._submit(graph, given, options, queue_up=not require_worker)
 
-    def attach(self, run_id: str) -> RunHandle:
-        """Return a handle on a run that was submitted by any process.
+    def attach(self, run_id: str) -> RunHandle | MapHandle:
+        """Return a handle on a run or map that was submitted by any process.
 
         Raises:
             ResultExpired: There is no such run, or no more.
         """
-        handle = RunHandle(self._open(), run_id)
-        _ = handle.status
-        return handle
+        session = self._open()
+        meta = session.store.get_meta(run_id)
+        if not meta:
+            raise ResultExpired(run_id)
+        if meta["kind"] == b"map":
+            return MapHandle(session, run_id)
+        return RunHandle(session, run_id)
 
     def _submit(
         self,
         graph: Graph,
-        values: Mapping[str, Any] | None,
-        inputs: Mapping[str, Any],
-        select: str | Sequence[str] | None,
-        max_iterations: int | None,
-        error_handling: str,
+        given: Mapping[str, Any],
+        options: Options,
         *,
         once: bool = False,
         queue_up: bool = False,
     ) -> RunHandle:
-        given = base.gather(values, inputs, base.RUN_OPTIONS)
-        base.check_error_handling(error_handling)
+        """Store a run, checked and packed before anything of it is stored."""
         base.check_graph(self, graph)
-        unknown = base.check_inputs(graph, given)
-        if unknown:
-            base.warn_of_unknown(unknown)
+        self._check_inputs(graph, given)
         parcel = Parcel()
         refs = pack_inputs(parcel, given, self._ship)
         plan = feed(compile_plan(graph), given)
         key, spec = pack_spec(parcel, graph, plan, self._ship)
         session = self._open()
-        self._require(session, graph, parcel, queue_up=queue_up)
+        self._require(session, parcel, queue_up=queue_up)
         run_id = new_run_id()
-        start = Start(key, refs, max_iterations or 1000, TAG, _listed(select))
-        fold = RunFold(run_id, session.sealer, session.specs.load)
+        start = Start(key, refs, options.max_iterations or 1000, TAG, options.select)
         session.specs.add(key, spec)
+        fold = RunFold(run_id, session.sealer, session.specs.load)
         fold.start(spec, start)
         first = fold.advance(0, lambda f: make_end(f, session.sealer))
-        meta: dict[str, str | int | bytes] = {
-            "kind": "run",
-            "graph": graph.name or "",
-            "nodes": len(spec.nodes),
-        }
         session.create(
             run_id,
-            meta,
+            {
+                "kind": "run",
+                "graph": graph.name or "",
+                "nodes": len(spec.nodes),
+                "most": options.max_concurrency or 0,
+            },
             start=session.sealer.seal(start, run_id),
             parcel=parcel,
             tasks=first.tasks,
             end=first.end,
         )
-        return RunHandle(session, run_id, error_handling, once=once)
+        return RunHandle(session, run_id, raises=options.raises, once=once)
 
-    def _require(self, session: Session, graph: Graph, parcel: Parcel, *, queue_up: bool) -> None:
-        queues = [f"default.{TAG}"]
+    def _check_inputs(self, graph: Graph, given: Mapping[str, Any]) -> None:
+        unknown = base.check_inputs(graph, given)
+        if unknown:
+            base.warn_of_unknown(unknown)
+
+    def _require(self, session: Session, parcel: Parcel, *, queue_up: bool) -> None:
+        queues, modules = [f"default.{TAG}"], list(parcel.modules)
         if not queue_up:
-            session.require_workers(queues, list(parcel.modules))
-            return
-        missing = session.find_missing(queues, list(parcel.modules))
-        if missing is not None:
+            session.require_workers(queues, modules)
+        elif (missing := session.find_missing(queues, modules)) is not None:
             base.warn(f"The run is queued, but for now nobody can do it: {missing}")
 
     # -- maps -----------------------------------------------------------------------------------
@@ -252,7 +254,9 @@ class DistributedRunner(base.BaseRunner):
         map_mode: str = "zip",
         select: str | Sequence[str] | None = None,
         max_iterations: int | None = None,
+        max_concurrency: int | None = None,
         error_handling: str = "raise",
+        chunk: int | None = None,
         progress: bool | None = None,
         **inputs: Any,
     ) -> MapResult:
@@ -266,8 +270,10 @@ class DistributedRunner(base.BaseRunner):
             map_mode: ``zip`` or ``product``.
             select: As in :meth:`run`.
             max_iterations: As in :meth:`run`, for each item.
+            max_concurrency: Bodies in flight at most, over all workers.
             error_handling: ``raise``: after a failure no later item begins, and the error of the
                 lowest failing item is raised. ``continue`` gives every item a result.
+            chunk: Items that a worker takes at a time; by default as many as suit their cost.
             progress: Whether to show a bar.
             inputs: Further inputs, by name.
 
@@ -279,19 +285,16 @@ class DistributedRunner(base.BaseRunner):
             ValueError: Lists of unequal lengths, an unknown mode, or an input given twice.
             Exception: As in :meth:`run`.
         """
-        call = self._open_map(
-            graph, values, inputs, map_over, map_mode, select, max_iterations, error_handling
-        )
+        options = Options.check(select, max_iterations, max_concurrency, error_handling, chunk)
+        given = base.gather(values, inputs, base.MAP_OPTIONS)
+        outputs = options.outputs_of(graph)
+        call = self._open_map(graph, split(given, map_over, map_mode), options)
         if call is None:
-            return MapResult(outputs=selection(graph, _listed(select)))
+            return MapResult(outputs=outputs)
         with Progress(self._shows(progress), graph.name or "map") as bar:
-            results = list(call.results(bar.see_map))
-        results.sort(key=lambda result: result.index or 0)
-        call.finish(results)
-        mapped = MapResult(results, call.outputs)
-        if select is not None or graph.selected is not None:
-            base.warn_of_lacking(call.outputs, mapped)
-        return mapped
+            results = MapResult(call.read_all(bar.see_map), outputs)
+        options.warn_of_lacking(graph, results)
+        return results
 
     def map_iter(
         self,
@@ -303,7 +306,9 @@ class DistributedRunner(base.BaseRunner):
         order: Literal["completion", "input"] = "completion",
         select: str | Sequence[str] | None = None,
         max_iterations: int | None = None,
+        max_concurrency: int | None = None,
         error_handling: str = "raise",
+        chunk: int | None = None,
         progress: bool | None = None,
         **inputs: Any,
     ) -> MapIterator:
@@ -321,40 +326,80 @@ class DistributedRunner(base.BaseRunner):
             map_mode: See there.
             select: See there.
             max_iterations: See there.
+            max_concurrency: See there.
             error_handling: See there. With ``raise``, the error is raised when the results of all
                 lower items have been given.
+            chunk: See there.
             progress: See there.
             inputs: See there.
         """
         if order not in ("completion", "input"):
             raise ValueError(f"order must be 'completion' or 'input', not {order!r}")
-        call = self._open_map(
-            graph, values, inputs, map_over, map_mode, select, max_iterations, error_handling
-        )
-        shows = self._shows(progress)
-        return MapIterator(_iterate(call, order, shows, graph.name or "map"))
+        options = Options.check(select, max_iterations, max_concurrency, error_handling, chunk)
+        given = base.gather(values, inputs, base.MAP_OPTIONS)
+        call = self._open_map(graph, split(given, map_over, map_mode), options)
+        if call is None:
+            return MapIterator(None, no_results())
+        results = call.iterate(order, self._shows(progress), graph.name or "map")
+        return MapIterator(call, results)
 
-    def _open_map(
+    def submit_map(
         self,
         graph: Graph,
-        values: Mapping[str, Any] | None,
-        inputs: Mapping[str, Any],
+        values: Mapping[str, Any] | None = None,
+        *,
         map_over: str | Sequence[str],
-        map_mode: str,
-        select: str | Sequence[str] | None,
-        max_iterations: int | None,
-        error_handling: str,
-    ) -> _MapCall | None:
-        """Store a map and its first inputs. None if there are no items."""
+        map_mode: str = "zip",
+        select: str | Sequence[str] | None = None,
+        max_iterations: int | None = None,
+        max_concurrency: int | None = None,
+        error_handling: str = "raise",
+        chunk: int | None = None,
+        require_worker: bool = False,
+        **inputs: Any,
+    ) -> MapHandle:
+        """Store a map with all its inputs and return. It outlives this process, given a URL.
+
+        Args:
+            graph: As in :meth:`map`, like the other arguments. The inputs must be finite: they are
+                uploaded before this returns.
+            values: See there.
+            map_over: See there.
+            map_mode: See there.
+            select: See there.
+            max_iterations: See there.
+            max_concurrency: See there.
+            error_handling: See there. Whether the handle's `result` raises.
+            chunk: See there.
+            require_worker: Refuse to queue for workers that are not there yet.
+            inputs: See there.
+        """
+        options = Options.check(select, max_iterations, max_concurrency, error_handling, chunk)
         given = base.gather(values, inputs, base.MAP_OPTIONS)
-        base.check_error_handling(error_handling)
-        base.check_map(self, graph)
         items = split(given, map_over, map_mode)
+        opened = self._store_map(graph, items, options, owned=False, queue_up=not require_worker)
+        if opened is None:
+            raise ValueError("there is nothing to submit: the map has no items")
+        session, run_id, queue, feeder = opened
+        feeder.feed_all(run_id, lambda: session.tickets.send(run_id, queue, 4))
+        return MapHandle(session, run_id, options.outputs_of(graph))
+
+    def _open_map(self, graph: Graph, items: Items, options: Options) -> MapCall | None:
+        """Store a map that this client feeds. None if it has no items."""
+        opened = self._store_map(graph, items, options, owned=True, queue_up=False)
+        if opened is None:
+            return None
+        session, run_id, queue, feeder = opened
+        return MapCall(session, run_id, queue, feeder, raises=options.raises)
+
+    def _store_map(
+        self, graph: Graph, items: Items, options: Options, *, owned: bool, queue_up: bool
+    ) -> tuple[Session, str, str, Feeder] | None:
+        """Store a map without its items. Everything is checked and packed before."""
+        base.check_map(self, graph)
         if items.is_sized and not len(items):
             return None
-        unknown = base.check_inputs(graph, given)
-        if unknown:
-            base.warn_of_unknown(unknown)
+        self._check_inputs(graph, dict.fromkeys(items.names))
         parcel = Parcel()
         broadcast = {
             name: parcel.add_broadcast(encode(value, where=f"$.{name}", ship=self._ship))
@@ -366,27 +411,32 @@ class DistributedRunner(base.BaseRunner):
         page_items = feeder.prepare()
         if not page_items:
             return None
-        self._require(session, graph, parcel, queue_up=False)
-        run_id = new_run_id()
-        stops = error_handling == "raise"
-        spec = MapSpec(whole, items.over, broadcast, _listed(select), max_iterations, stops)
-        total = len(items) if items.is_sized else -1
-        queue = f"default.{TAG}"
-        session.create(
-            run_id,
-            {"kind": "map", "graph": graph.name or "", "owner": session.id, "total": total},
-            parcel=parcel,
-            map_=MapStart(
-                BOARD,
-                queue,
-                -1,
-                PAGES_AHEAD * page_items,
-                stops,
-                session.sealer.seal(spec, run_id, BOARD),
-            ),
+        self._require(session, parcel, queue_up=queue_up)
+        run_id, queue = new_run_id(), f"default.{TAG}"
+        spec = MapSpec(
+            whole,
+            items.over,
+            broadcast,
+            options.select,
+            options.max_iterations,
+            options.raises,
+            chunk=options.chunk,
         )
-        outputs = selection(graph, _listed(select))
-        return _MapCall(session, run_id, queue, feeder, tuple(outputs), items, error_handling)
+        meta: dict[str, str | int | bytes] = {
+            "kind": "map",
+            "graph": graph.name or "",
+            "total": len(items) if items.is_sized else -1,
+            "most": options.max_concurrency or 0,
+            "raises": int(options.raises),
+        }
+        if owned:
+            session.own(run_id)
+            meta["owner"] = session.id
+        window = PAGES_AHEAD * page_items if owned else 0
+        sealed = session.sealer.seal(spec, run_id, BOARD)
+        board = MapStart(BOARD, queue, -1, window, options.raises, sealed)
+        session.create(run_id, meta, parcel=parcel, map_=board)
+        return session, run_id, queue, feeder
 
     # -- asynchronous forms ---------------------------------------------------------------------
 
@@ -450,130 +500,3 @@ class DistributedRunner(base.BaseRunner):
 
     def _shows(self, progress: bool | None) -> bool | None:
         return self._progress if progress is None else progress
-
-
-class MapIterator:
-    """The results of a map as they come. A plain or an asynchronous iterator."""
-
-    def __init__(self, results: Iterator[RunResult]) -> None:
-        self._results = results
-
-    def __iter__(self) -> Iterator[RunResult]:
-        return self._results
-
-    def __next__(self) -> RunResult:
-        return next(self._results)
-
-    def close(self) -> None:
-        """End the map; what is under way counts no more."""
-        self._results.close()  # type: ignore[attr-defined]  # it is a generator
-
-    def __aiter__(self) -> AsyncIterator[RunResult]:
-        return self._iterate()
-
-    async def _iterate(self) -> AsyncIterator[RunResult]:
-        try:
-            while (result := await asyncio.to_thread(next, self._results, None)) is not None:
-                yield result
-        finally:
-            await asyncio.to_thread(self.close)
-
-
-class _MapCall:
-    """One map that this client feeds and reads."""
-
-    def __init__(
-        self,
-        session: Session,
-        run_id: str,
-        queue: str,
-        feeder: Feeder,
-        outputs: tuple[str, ...],
-        items: Items,
-        error_handling: str,
-    ) -> None:
-        self.session = session
-        self.run_id = run_id
-        self.outputs = outputs
-        self._items = items
-        self._raises = error_handling == "raise"
-        self._queue = queue
-        self._feeder = feeder
-        self._first_failed: RunResult | None = None
-
-    def results(self, seen: Any, *, marks: bool = True) -> Iterator[RunResult]:
-        """Yield the result of each item as it is done. Leaving early cancels the map."""
-        self.reader = MapReader(self.session, self.run_id, self._queue, self._feeder, seen=seen)
-        done = False
-        completed = RunStatus.COMPLETED
-        try:
-            for index, row in self.reader.rows():
-                if marks:
-                    self.reader.consumed += 1
-                if row.failure is None:
-                    yield RunResult(row.values, completed, index=index)
-                else:
-                    yield self._failed(index, row)
-            done = True
-        finally:
-            if not done:
-                self.session.coordinator.cancel(self.run_id, self.session.id)
-        if self.reader.status == "cancelled":
-            raise RunCancelled(self.run_id)
-        if self.reader.status == "gone":
-            raise ResultExpired(self.run_id)
-
-    def _failed(self, index: int, row: Row) -> RunResult:
-        assert row.failure is not None
-        error = unpack_failure(row.failure)
-        annotate(error, run_id=self.run_id, item=index)
-        return RunResult(row.values, RunStatus.FAILED, error=error, index=index)
-
-    def finish(self, results: Sequence[RunResult]) -> None:
-        """Let the values leave Redis; raise the error of the lowest item that failed.
-
-        Args:
-            results: What was read, in the order of the inputs.
-        """
-        self.session.store.forget(self.run_id)
-        if self._raises:
-            for result in results:
-                if result.error is not None:
-                    raise result.error
-
-
-def _iterate(
-    call: _MapCall | None, order: str, shows: bool | None, name: str
-) -> Iterator[RunResult]:
-    if call is None:
-        return
-    waiting: dict[int, RunResult] = {}
-    failed: RunResult | None = None
-    following = 0
-    with Progress(shows, name) as bar:
-        results = call.results(bar.see_map, marks=False)
-        try:
-            for result in results:
-                if result.error is not None and call._raises:
-                    if failed is None or (result.index or 0) < (failed.index or 0):
-                        failed = result
-                    call.reader.consumed += 1
-                    continue
-                if order == "completion":
-                    yield result
-                    call.reader.consumed += 1
-                    continue
-                waiting[result.index or 0] = result
-                while following in waiting:
-                    yield waiting.pop(following)
-                    call.reader.consumed += 1
-                    following += 1
-        finally:
-            results.close()  # type: ignore[attr-defined]  # it is a generator
-    call.finish([] if failed is None else [failed])
-
-
-def _listed(select: str | Sequence[str] | None) -> list[str] | None:
-    if select is None:
-        return None
-    return [select] if isinstance(select, str) else list(select)

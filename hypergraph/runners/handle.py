@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
@@ -39,19 +40,19 @@ class RunHandle:
     """A run that was submitted, here or elsewhere. Await it, or ask for its `result`."""
 
     def __init__(
-        self, session: Session, run_id: str, error_handling: str = "raise", *, once: bool = False
+        self, session: Session, run_id: str, *, raises: bool = True, once: bool = False
     ) -> None:
         """Hold a run.
 
         Args:
             session: The way to its Redis.
             run_id: The run.
-            error_handling: Whether `result` raises what the run failed with.
+            raises: Whether `result` raises what the run failed with.
             once: The result is read once: its values then leave Redis.
         """
         self.run_id = run_id
         self._session = session
-        self._error_handling = error_handling
+        self._raises = raises
         self._once = once
         self._result: RunResult | None = None
 
@@ -90,22 +91,39 @@ class RunHandle:
             ResultExpired: Its values have been dropped.
             Exception: What a node raised, unless the run was submitted with ``continue``.
         """
-        result = self._result = self._result or self._wait(timeout)
-        if result.error is not None and self._error_handling == "raise":
+        try:
+            result = self.wait(timeout)
+        except KeyboardInterrupt:
+            print(
+                f"Run {self.run_id} goes on. Come back with runner.attach({self.run_id!r}).",
+                file=sys.stderr,
+            )
+            raise
+        if result.error is not None and self._raises:
             raise result.error
         return result
 
     def cancel(self) -> None:
         """End the run if it has not ended. Afterwards no node starts and no result counts."""
-        self._session.coordinator.cancel(self.run_id, self._session.id)
-        # Bodies end when they end; but nobody begins another one without asking (and a range of a
-        # map asks after `TARGET_S` at the latest), so a moment settles it.
-        time.sleep(0.15)
+        self._session.cancel(self.run_id)
 
     def __await__(self) -> Generator[Any, None, RunResult]:
         return asyncio.to_thread(self.result).__await__()
 
-    def _wait(self, timeout: float | None, seen: Callable[[], None] | None = None) -> RunResult:
+    def wait(
+        self, timeout: float | None = None, seen: Callable[[], None] | None = None
+    ) -> RunResult:
+        """Wait for the run to end, and return its result, failed or not.
+
+        Args:
+            timeout: Seconds to wait at most.
+            seen: Called about once a second meanwhile.
+        """
+        if self._result is None:
+            self._result = self._await_end(timeout, seen)
+        return self._result
+
+    def _await_end(self, timeout: float | None, seen: Callable[[], None] | None) -> RunResult:
         session = self._session
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:

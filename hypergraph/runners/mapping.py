@@ -7,6 +7,7 @@ cost client and Redis a window of them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -88,6 +89,11 @@ class Feeder:
             elif answer.cursor >= start:
                 wake()
 
+    def feed_all(self, run_id: str, wake: Callable[[], None]) -> None:
+        """Upload all inputs, whether or not anybody keeps up with them."""
+        while not self.sealed:
+            self.feed(run_id, self.uploaded, wake)
+
 
 class MapReader:
     """Yields the results of a map in order of completion, feeding it meanwhile.
@@ -97,6 +103,7 @@ class MapReader:
         feeder: None for a map whose inputs are all there.
         keep: Leave results in Redis, for other readers.
         seen: Told (done, failed, uploaded, total or -1) after each look.
+        deadline: By the monotonic clock: TimeoutError when the map has not ended by then.
     """
 
     def __init__(
@@ -108,6 +115,7 @@ class MapReader:
         *,
         keep: bool = False,
         seen: Callable[[int, int, int, int], None] = lambda *_: None,
+        deadline: float | None = None,
     ) -> None:
         self._session = session
         self._run_id = run_id
@@ -115,6 +123,7 @@ class MapReader:
         self._feeder = feeder
         self._keep = keep
         self._seen = seen
+        self._deadline = deadline
         self.status = "running"  #: how the run ended, once the rows are exhausted
         self.consumed = 0  #: items that the consumer is through with; the window follows it
 
@@ -145,12 +154,14 @@ class MapReader:
             else:
                 forget = len(found.ranges)
             if found.ranges:
-                if found.done < found.avail:
+                if not self._keep and found.done < found.avail:
                     self._wake(1)  # reading has made room in the window
                 continue
             if found.status != "running":
                 self.status = found.status
                 return
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                raise TimeoutError(f"map {run_id} has not ended; it goes on")
             session.look_after()
             after = session.store.wait_map(run_id, BOARD, after, 1.0)
             if after == "end":

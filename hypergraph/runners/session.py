@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from hypergraph.coordinator.fold import RunFold
@@ -75,10 +75,41 @@ class Session:
         self._sent: set[str] = set()
         self._workers: tuple[float, dict[str, dict[str, str]]] = (0.0, {})
         self._ticked_at = time.monotonic()
+        self._owned: set[str] = set()
+        self._beating: threading.Thread | None = None
         self._lock = threading.Lock()
+
+    def own(self, run_id: str) -> None:
+        """Say from now on, until `disown`, that this client lives: a run needs it to go on."""
+        with self._lock:
+            self._owned.add(run_id)
+            self._beat()
+            if self._beating is None:
+                self._beating = threading.Thread(target=self._keep_beating, daemon=True)
+                self._beating.start()
+
+    def disown(self, run_id: str) -> None:
+        """Take back `own`."""
+        with self._lock:
+            self._owned.discard(run_id)
+
+    def _beat(self) -> None:
+        # Long: a consumer that holds the GIL for a while is not dead, and nobody waits for this.
+        self.store.beat_client(self.id, 6 * self.lease_s)
+
+    def _keep_beating(self) -> None:
+        while True:
+            time.sleep(self.lease_s / 5)
+            with self._lock:
+                if not self._owned:
+                    self._beating = None
+                    return
+            self._beat()
 
     def close(self) -> None:
         """Close the connections."""
+        with self._lock:
+            self._owned.clear()
         self.link.close()
         self.waiting.close()
 
@@ -184,16 +215,21 @@ class Session:
         self.entry.list_run(run_id, _now_ms(), active=end is None)
         self.tickets.send_all((run_id, queue, count) for queue, count in counts.items())
 
+    def cancel(self, run_id: str) -> None:
+        """End a run or map that has not ended. Afterwards no body starts and no result counts."""
+        self.coordinator.cancel(run_id, self.id)
+        # A body ends when it ends, but nobody begins another one without asking: after a batch of
+        # 5 ms, or a range of 100 ms. So a moment settles what was under way.
+        time.sleep(0.15)
+
     # -- waiting --------------------------------------------------------------------------------
 
-    def look_after(self, beat: bool = True) -> None:
-        """Do what a client does while it waits: say that it lives, and reconcile, once a second."""
+    def look_after(self) -> None:
+        """Do what a client does while it waits: reconcile, once a second."""
         now = time.monotonic()
         if now - self._ticked_at < self.reconciler.every_s:
             return
         self._ticked_at = now
-        if beat:
-            self.store.beat_client(self.id, self.lease_s)
         self.reconciler.tick()
 
     def fold_of(self, run_id: str) -> RunFold:
@@ -216,7 +252,3 @@ def _has_module(worker: dict[str, str], module: str) -> bool:
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
-
-
-#: Makes a progress display for a run or map.
-Watch = Callable[[int, int], None]

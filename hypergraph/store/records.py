@@ -129,6 +129,7 @@ class MapSpec:
     max_iterations: int | None = None
     stops: bool = True  #: whether the first failure ends the map
     path: str = ""  #: of the mapped node, joined by "/"; "" for a map of its own
+    chunk: int = 0  #: items per claim; 0: as many as suit their cost
 
 
 _RECORDS: dict[type[Any], str] = {

@@ -232,6 +232,6 @@ def new_pickler(kind: type[P], file: Any, policy: Policy, buffer_callback: Any) 
     if len(copyreg.dispatch_table) != _registered:  # somebody called copyreg.pickle
         Pickler.dispatch_table = _flat_dispatch_table()
         _registered = len(copyreg.dispatch_table)
-    pickler: P = kind(file, PROTOCOL, buffer_callback=buffer_callback)
+    pickler: P = kind(file, PROTOCOL, True, buffer_callback)
     pickler.policy = policy
     return pickler

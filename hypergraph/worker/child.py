@@ -16,7 +16,7 @@ import threading
 import dramatiq
 
 from hypergraph.coordinator.reconcile import Coordinator, SpecCache
-from hypergraph.errors import MissingModule
+from hypergraph.errors import CorruptPayload
 from hypergraph.store.link import Link, make_client
 from hypergraph.store.records import Sealer
 from hypergraph.store.redis import RedisStore
@@ -56,7 +56,7 @@ class Child:
     def _fetch(self, digest: str) -> bytes:
         data = self.store.get_code(digest)
         if data is None:
-            raise MissingModule(f"code {digest[:12]}")
+            raise CorruptPayload(self.store.keys.code(digest), digest, "nothing")
         return data
 
     def drain(self, run_id: str, queue: str) -> None:

@@ -154,6 +154,8 @@ class _Drain:
                 return False
             self.epoch = answer.epoch
             fold = self._follow(answer, speculated=advance is not None)
+            if advance is not None and answer.advanced:
+                self._announce(advance, answer.ready)
             if leaving:
                 return answer.ready > 0 or bool(answer.maps)
             if answer.claims:
@@ -208,6 +210,14 @@ class _Drain:
             )
             fold.foresee(to_ended(commit.task, report))
         return fold.advance(applied, lambda f: make_end(f, self.coordinator.sealer))
+
+    def _announce(self, advance: Advance, ready: int) -> None:
+        """Send tickets for what this slot has added and does not take itself."""
+        counts = {task.queue: 0 for task in advance.tasks}
+        for task in advance.tasks:
+            counts[task.queue] += 1
+        counts[self.queue] = min(ready, counts.get(self.queue, 0))
+        self.coordinator.tickets.send_all((self.run_id, q, n) for q, n in counts.items() if n)
 
     def _wake_another(self, ready: int) -> None:
         if ready and not self.woke_another:

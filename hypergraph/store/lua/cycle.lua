@@ -66,6 +66,7 @@ if not replay then
     end
   end
   local hold = {}
+  if want > 0 and is_full(slot) then want = 0 end
   local ready = key("ready:" .. queue)
   while #hold < want do
     local id = redis.call("zpopmin", ready, 1)[1]

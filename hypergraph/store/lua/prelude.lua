@@ -40,6 +40,21 @@ local function write_lease(slots, slot, hold)
   end
 end
 
+-- Whether as many slots hold something as the run may have bodies in flight, not counting `slot`.
+-- A slot carries out what it holds one after the other, so slots are what there is to count.
+local function is_full(slot)
+  local most = tonumber(redis.call("hget", KEYS[1], "most") or "0")
+  if most == 0 then return false end
+  local boards, busy = {key("slots")}, 0
+  for _, map in ipairs(redis.call("smembers", key("maps"))) do
+    boards[#boards + 1] = key("m:" .. map .. ":slots")
+  end
+  for _, slots in ipairs(boards) do
+    busy = busy + redis.call("hlen", slots) - redis.call("hexists", slots, slot)
+  end
+  return busy >= most
+end
+
 -- One entry of the journal. Its id is the sequence number, so that a reader can say where it was.
 local function log(seq, ...)
   redis.call("xadd", key("journal"), seq .. "-0", ...)

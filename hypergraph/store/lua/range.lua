@@ -53,6 +53,7 @@ if redis.call("hget", part("calls"), slot) ~= call then
   local last = avail
   if v[4] == "1" and fail_at >= 0 then last = math.min(avail, fail_at) end
   local s, e, attempt = nil, nil, 1
+  if want > 0 and is_full(slot) then want = 0 end
   while want > 0 and not s do
     local id = redis.call("zpopmin", part("ready"), 1)[1]
     if id then
