@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         interrupted = True
     if options.quick:
-        print("--quick: enough to see that it works, too little to quote.\n")
+        print(f"--quick: {QUICK.items:,} items only. It works; these are no numbers to quote.\n")
     print(to_markdown(results) if options.markdown else to_text(results))
     if options.json is not None:
         options.json.write_text(json.dumps(results.to_dict(), indent=1) + "\n", encoding="utf-8")
