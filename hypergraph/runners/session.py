@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
+import socket
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -72,6 +75,7 @@ class Session:
         self.specs = SpecCache(self.store)
         self.coordinator = Coordinator(self.store, self.sealer, self.tickets, self.specs)
         self.reconciler = Reconciler(self.coordinator, crash_of_host, lease_s=lease_s)
+        self._origin = _describe_process()
         self._sent: set[str] = set()
         self._workers: tuple[float, dict[str, dict[str, str]]] = (0.0, {})
         self._ticked_at = time.monotonic()
@@ -197,6 +201,7 @@ class Session:
         """
         self.send_shared(parcel, run_id)
         meta = {**meta, "keep_ms": int(self.keep_s * 1000), "client": self.id, "tag": TAG}
+        meta["origin"] = self._origin
         created = self.entry.create(
             run_id,
             token=secrets.token_hex(8),
@@ -248,6 +253,12 @@ def crash_of_host(worker: str) -> bytes:
 def _has_module(worker: dict[str, str], module: str) -> bool:
     listed: Any = worker.get("modules", "")
     return not listed or module in listed.split(",")
+
+
+def _describe_process() -> str:
+    """Return who submits, for people: program, host and pid."""
+    program = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
+    return f"{program[:60]} on {socket.gethostname()[:60]}, pid {os.getpid()}"
 
 
 def _now_ms() -> int:

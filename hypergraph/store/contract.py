@@ -91,6 +91,7 @@ class RangeCommit(NamedTuple):
     first_failed: int = -1
     busy_us: int = 0  #: time the items took, in microseconds
     values: Mapping[str, bytes] = {}
+    errors: str = ""  #: the first failures, for people; a line each: item, node, text, tabs between
 
 
 class RangeClaim(NamedTuple):

@@ -13,7 +13,8 @@ a cluster. Runs in progress never expire; a run that has ended lives `keep_s` lo
     hg:<ns>:code:<sha256>      str     functions, graphs and broadcast values by content; a day
     hg:<ns>:{dq}:...                   Dramatiq's queues of tickets
 
-    hg:<ns>:{R}:meta           hash    status, epoch, seq, applied, kind, most, times, owner
+    hg:<ns>:{R}:meta           hash    status, epoch, seq, applied, kind, most, times, owner; for
+                                       people: origin, failed (tasks), lost (attempts that count)
     hg:<ns>:{R}:journal        stream  what happened; ids are 1-0, 2-0, ...; the run is its fold
     hg:<ns>:{R}:end            stream  one entry, when the run has ended; what waiters block on
     hg:<ns>:{R}:values         hash    sha256 -> bytes of a value

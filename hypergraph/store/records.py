@@ -105,6 +105,16 @@ class Report:
     worker: str = ""
     started_ms: int = 0  #: by the worker's clock; for people only
     took_us: int = 0
+    items: Sequence[Any] = ()  #: of a mapped node that was gathered: its `ItemCount`
+
+
+class ItemCount(NamedTuple):
+    """What became of the items of a mapped node, for people."""
+
+    done: int  #: failed ones included
+    failed: int
+    busy_us: int  #: time they took together
+    errors: Sequence[tuple[int, str]] = ()  #: item and text of the first failures
 
 
 @dataclass(frozen=True, slots=True)

@@ -299,7 +299,7 @@ class RedisStore:
         args: list[Any] = [map_, slot, epoch, call, want, page, len(commits)]
         for commit in commits:
             args += [commit.range, commit.attempt, commit.upto, commit.payload]
-            args += [commit.failures, commit.first_failed, commit.busy_us]
+            args += [commit.failures, commit.first_failed, commit.busy_us, commit.errors]
             args += [len(commit.values), *_flat(commit.values.items())]
         answer = self.link.script("range", self.keys.run(run_id), *args)
         status = _text(answer[0])

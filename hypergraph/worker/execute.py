@@ -26,7 +26,16 @@ from hypergraph.plan.items import split
 from hypergraph.runners.call import call_node, choose
 from hypergraph.runners.inline import Outcome, Prepared, prepare
 from hypergraph.store.contract import Claim, Commit, RangeClaim, RangeCommit, TaskRecord
-from hypergraph.store.records import Border, MapSpec, Order, Ref, Report, Sealer, is_shared
+from hypergraph.store.records import (
+    Border,
+    ItemCount,
+    MapSpec,
+    Order,
+    Ref,
+    Report,
+    Sealer,
+    is_shared,
+)
 from hypergraph.store.redis import RedisStore
 from hypergraph.values.codec import decode, encode
 from hypergraph.values.digest import digest
@@ -36,6 +45,9 @@ from hypergraph.values.ship import Loader
 
 #: A range is committed when its items have taken this long, wherever in the range that is.
 TARGET_S = 0.1
+
+#: Of each range and each mapped node, people are told this many failures in words.
+MOST_TOLD = 3
 
 #: Inputs of a map are stored in pages of at most this many items and about this many bytes.
 PAGE_ITEMS = 2000
@@ -174,9 +186,11 @@ class Executor:
         started_ms = int(time.time() * 1000)
         clock = time.perf_counter()
         values: dict[str, bytes] = {}
+        items: Sequence[Any] = ()
         try:
             if order.kind == "gather":
-                outputs, decision = self._gather(run_id, claim.task, order), None
+                rows, items = self._collect(run_id, claim.task)
+                outputs, decision = _gather(Border(*order.border), rows), None
             else:
                 inputs = self.values.load(run_id, order.inputs)
                 if order.kind == "map":
@@ -192,10 +206,11 @@ class Executor:
                 worker=self.worker,
                 started_ms=started_ms,
                 took_us=int((time.perf_counter() - clock) * 1e6),
+                items=items,
             )
             kind = "done"
         except FailedItem as failed:
-            report = self._failure(values, failed.packed, failed.text, started_ms, clock)
+            report = self._failure(values, failed.packed, failed.text, started_ms, clock, items)
             kind = "fail"
         except MissingModule as error:
             raise NotHere(error.module) from error
@@ -224,7 +239,13 @@ class Executor:
         return Commit(claim.task, claim.attempt, "fail", payload, values)
 
     def _failure(
-        self, values: dict[str, bytes], packed: bytes, text: str, started_ms: int, clock: float
+        self,
+        values: dict[str, bytes],
+        packed: bytes,
+        text: str,
+        started_ms: int,
+        clock: float,
+        items: Sequence[Any] = (),
     ) -> Report:
         values.clear()
         return Report(
@@ -233,6 +254,7 @@ class Executor:
             worker=self.worker,
             started_ms=started_ms,
             took_us=int((time.perf_counter() - clock) * 1e6),
+            items=items,
         )
 
     def _put(self, values: dict[str, bytes], data: bytes) -> Ref:
@@ -311,28 +333,22 @@ class Executor:
             pages,
         )
 
-    def _gather(self, run_id: str, map_: str, order: Order) -> dict[str, Any]:
-        """Return the output lists of a mapped node from the results of its items."""
-        border = Border(*order.border)
-        rows: list[tuple[int, Sequence[Row]]] = []
+    def _collect(self, run_id: str, map_: str) -> tuple[list[Row], ItemCount]:
+        """Return the results of a mapped node's items, in order of items, and their number."""
+        rows: list[tuple[int, Row]] = []
         position = 0
         while True:
             found = self.store.collect(run_id, map_, start=position, count=100)
             for start, sealed in found.ranges:
                 opened = open_rows(self.sealer, run_id, map_, start, sealed, shipped=True)
-                rows.append((start, list(opened)))
+                rows.extend(enumerate(opened, start))
             position += len(found.ranges)
             if len(found.ranges) < 100:
                 break
-        flat = [row for _, part in sorted(rows, key=lambda r: r[0]) for row in part]
-        if border.error_handling == "raise":
-            for row in flat:
-                if row.failure is not None:
-                    raise FailedItem(row.failure, row.text)
-        return {
-            outer: [row.values.get(inner) if row.failure is None else None for row in flat]
-            for inner, outer in border.outputs.items()
-        }
+        rows.sort(key=lambda numbered: numbered[0])
+        failed = [(item, row.text) for item, row in rows if row.failure is not None]
+        count = ItemCount(found.done, found.failed, found.busy_us, failed[:MOST_TOLD])
+        return [row for _, row in rows], count
 
     # -- ranges of a map ------------------------------------------------------------------------
 
@@ -405,12 +421,19 @@ class Executor:
             self._leave()
         busy_s = clock() - began
         work.learn(len(outcomes), busy_s)
-        data, bad = self._pack_outcomes(work, claim, outcomes)
+        data, bad, errors = self._pack_outcomes(work, claim, outcomes)
         if bad and first < 0:
             first = bad[0]
         sealed = self.sealer.seal_bytes("results", data, work.run_id, work.map, claim.start)
         return RangeCommit(
-            claim.range, claim.attempt, index, sealed, failed + len(bad), first, int(busy_s * 1e6)
+            claim.range,
+            claim.attempt,
+            index,
+            sealed,
+            failed + len(bad),
+            first,
+            int(busy_s * 1e6),
+            errors=errors,
         )
 
     def fail_range(
@@ -422,25 +445,50 @@ class Executor:
         outcomes = [Outcome({}, {}, error)] * count
         data, _ = pack_rows(outcomes, lambda *_: (packed, describe(error)))
         sealed = self.sealer.seal_bytes("results", data, run_id, map_, claim.start)
-        return RangeCommit(claim.range, claim.attempt, claim.stop, sealed, count, claim.start, 0)
+        return RangeCommit(
+            claim.range,
+            claim.attempt,
+            claim.stop,
+            sealed,
+            count,
+            claim.start,
+            errors=told(claim.start, map_, error),
+        )
 
     def _pack_outcomes(
         self, work: MapWork, claim: RangeClaim, outcomes: Sequence[Outcome]
-    ) -> tuple[bytes, list[int]]:
-        """Return the bytes of a range's results, and the items whose results do not travel."""
+    ) -> tuple[bytes, list[int], str]:
+        """Return the bytes of a range's results, what did not travel, and errors for people."""
+        errors: list[str] = []
 
         def pack_error(index: int, error: BaseException, path: Sequence[str]) -> tuple[bytes, str]:
             prefix = [work.spec.path] if work.spec.path else []
+            node = "/".join([*prefix, *path])
+            if len(errors) < MOST_TOLD:
+                errors.append(told(claim.start + index, node, error))
             packed = pack_failure(
                 error,
-                node="/".join([*prefix, *path]),
+                node=node,
                 item=claim.start + index,
                 worker=self.worker,
                 attempt=int(claim.attempt),
             )
             return packed, describe(error)
 
-        return pack_rows(outcomes, pack_error)
+        data, bad = pack_rows(outcomes, pack_error)
+        return data, bad, "\n".join(errors)
+
+
+def _gather(border: Border, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the output lists of a mapped node from the results of its items."""
+    if border.error_handling == "raise":
+        for row in rows:
+            if row.failure is not None:
+                raise FailedItem(row.failure, row.text)
+    return {
+        outer: [row.values.get(inner) if row.failure is None else None for row in rows]
+        for inner, outer in border.outputs.items()
+    }
 
 
 class FailedItem(Exception):
@@ -509,6 +557,11 @@ def page_length(row: Sequence[Any]) -> int:
 def describe(error: BaseException) -> str:
     """Return an error in one line of at most 500 characters."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
+def told(item: int, node: str, error: BaseException) -> str:
+    """Return the line that `RangeCommit.errors` has for a failed item."""
+    return f"{item}\t{node}\t{describe(error)}"
 
 
 def exited(exit_: BaseException, node: str, item: int | None) -> NodeExited:

@@ -42,6 +42,7 @@ if not replay then
       if redis.call("srem", key("maps"), id) == 1 then drop_map(id) end
       seq = seq + 1
       log(seq, "k", kind, "task", id, "a", attempt, "w", slot, "ep", meta[2], "p", payload)
+      if kind == "fail" then redis.call("hincrby", KEYS[1], "failed", 1) end
       accepted = accepted + 1
     end
     held[id] = nil

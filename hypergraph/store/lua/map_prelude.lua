@@ -62,8 +62,8 @@ local function log_range(...)
   redis.call("xadd", part("journal"), "MAXLEN", "~", 10000, "*", ...)
 end
 
--- Write down that items s..d of a map are done.
-local function commit_range(s, d, attempt, slot, payload, failures, first, busy_us)
+-- Write down that items s..d of a map are done. `errors` is what people are told of failures.
+local function commit_range(s, d, attempt, slot, payload, failures, first, busy_us, errors)
   redis.call("hset", part("out"), whole(s), payload)
   redis.call("rpush", part("fresh"), whole(s))
   redis.call("hincrby", state, "done", whole(d - s))
@@ -80,5 +80,5 @@ local function commit_range(s, d, attempt, slot, payload, failures, first, busy_
     redis.call("hdel", part("left"), page)
   end
   log_range("k", "range", "s", whole(s), "n", whole(d - s), "f", failures, "a", attempt, "w", slot,
-    "us", busy_us)
+    "us", busy_us, "e", errors)
 end

@@ -21,8 +21,8 @@ local accepted = 0
 
 if redis.call("hget", part("calls"), slot) ~= call then
   for _ = 1, take_number() do
-    local id, attempt, upto, payload, failures, first, busy_us, values =
-      take(), take(), take_number(), take(), take_number(), take_number(), take(), take_number()
+    local id, attempt, upto, payload, failures, first, busy_us, errors, values =
+      take(), take(), take_number(), take(), take_number(), take_number(), take(), take(), take_number()
     local stands = held[id] == attempt
     for _ = 1, values do
       local digest, data = take(), take()
@@ -30,7 +30,7 @@ if redis.call("hget", part("calls"), slot) ~= call then
     end
     if stands then
       local s, e = bounds(id)
-      commit_range(s, upto, attempt, slot, payload, failures, first, busy_us)
+      commit_range(s, upto, attempt, slot, payload, failures, first, busy_us, errors)
       redis.call("hdel", part("deaths"), id)
       give_back(upto, e, tonumber(attempt) - 1)
       held[id] = nil

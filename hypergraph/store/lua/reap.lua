@@ -32,11 +32,13 @@ for _, slot in ipairs(slots_of(key("slots"))) do
         redis.call("hdel", key("attempts"), id)
         seq = seq + 1
         log(seq, "k", "crash", "task", id, "a", held[id], "w", slot, "p", payload)
+        redis.call("hincrby", KEYS[1], "failed", 1)
         dead = dead + 1
       else
         if counted then
           seq = seq + 1
           log(seq, "k", "lost", "task", id, "a", held[id], "w", slot, "p", payload)
+          redis.call("hincrby", KEYS[1], "lost", 1)
         else
           redis.call("hincrby", key("attempts"), id, -1)
         end

@@ -2,12 +2,15 @@
 --
 -- `reap` for the ranges of a map. The range around a guilty item is cut in three: what lies before
 -- and behind goes back uncounted, the item alone counts a death.
+--
+-- Every death is told in the journal of the run, if the map is part of it: the map's own goes when
+-- its results are gathered. A map that is a run of its own keeps its own journal.
 local prefix, guilty, item, limit, payload =
   take(), take(), take_number(), take_number(), take()
 local meta = redis.call("hmget", KEYS[1], "status", "seq")
 if not meta[1] then return {"gone", 0} end
 local seq, reaped = tonumber(meta[2]), 0
-local live = redis.call("hmget", state, "cursor", "over")
+local live = redis.call("hmget", state, "cursor", "over", "gather")
 if meta[1] ~= "running" or not live[1] or live[2] then return {meta[1], 0} end
 for _, slot in ipairs(redis.call("hkeys", part("slots"))) do
   if string.sub(slot, 1, #prefix) == prefix then
@@ -24,13 +27,19 @@ for _, slot in ipairs(redis.call("hkeys", part("slots"))) do
       else
         give_back(s, at, tonumber(attempt) - 1)
         give_back(at + 1, e, tonumber(attempt) - 1)
+        redis.call("hincrby", KEYS[1], "lost", 1)
+        if live[3] == "" then
+          log_range("k", "lost", "s", whole(at), "a", attempt, "w", slot, "p", payload)
+        else
+          seq = seq + 1
+          log(seq, "k", "lost", "task", board, "item", whole(at), "a", attempt, "w", slot, "p", payload)
+        end
         local deaths = redis.call("hincrby", part("deaths"), whole(at), 1)
         if deaths >= limit then
           redis.call("hdel", part("deaths"), whole(at))
-          commit_range(at, at + 1, attempt, slot, "crash:" .. payload, 1, at, 0)
+          commit_range(at, at + 1, attempt, slot, "crash:" .. payload, 1, at, 0, "")
         else
           give_back(at, at + 1, tonumber(attempt), true)
-          log_range("k", "lost", "s", whole(at), "a", attempt, "w", slot, "p", payload)
         end
       end
     end
