@@ -8,8 +8,7 @@ import secrets
 import sys
 
 from hypergraph.embedded.redis import EmbeddedRedis
-from hypergraph.worker.config import WorkerConfig, new_worker_id
-from hypergraph.worker.local import LocalWorkers
+from hypergraph.worker.local import LocalWorkers, local_config
 
 
 class LocalCluster:
@@ -45,16 +44,11 @@ class LocalCluster:
             StoreUnavailable: There is no Redis server on this machine that could be started.
         """
         self._redis.start()
-        config = WorkerConfig(
-            url=self._redis.url,
-            namespace=self._namespace,
+        config = local_config(
+            self._redis.url,
             secret=self.secret,
-            worker_id=new_worker_id(),
+            namespace=self._namespace,
             processes=self._count,
-            drain_s=2.0,
-            sys_path=tuple(sys.path),
-            cwd=_directory(),
-            local=True,
         )
         self._workers = LocalWorkers(config)
         self._workers.start()
@@ -81,10 +75,3 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
-
-
-def _directory() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:  # it was removed under our feet
-        return ""
