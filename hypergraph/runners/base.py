@@ -95,7 +95,7 @@ def check_error_handling(error_handling: str) -> None:
 
 
 def check_graph(runner: BaseRunner, graph: Graph) -> None:
-    """Check that `runner` can run `graph`. Nested graphs with a runner of their own are its affair.
+    """Check that `runner` can run `graph`, and every runner a nested graph brings along its own.
 
     Raises:
         IncompatibleRunnerError: The graph asks for a capability that the runner lacks.
@@ -116,6 +116,8 @@ def check_graph(runner: BaseRunner, graph: Graph) -> None:
         _refuse(runner, graph, "supports_interrupts", "is an InterruptNode", _is_interrupt)
     supported = tuple(runner.supported_node_types)
     for path, node in _walk(graph):
+        if isinstance(node, GraphNode) and isinstance(node.runner, BaseRunner):
+            check_graph(node.runner, node.graph)
         if not isinstance(node, supported):
             raise TypeError(
                 f"{type(runner).__name__} cannot carry out node {'/'.join(path)!r}: it does not "

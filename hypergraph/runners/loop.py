@@ -42,19 +42,18 @@ class Loop:
         decision = decide(self._plan, RunState(), Started(tuple(values), self._limit))
         while decision.due:
             ended: list[Ended] = []
-            error: BaseException | None = None
-            path: tuple[str, ...] = ()
             try:
                 # Nobody writes to `state` before all of the superstep have read from it.
                 for index in decision.due:
                     ended.append((index, *self._carry_out[index](state, nested)))
             except NodeFailure as failure:
-                error, path = failure.error, failure.path
-            except Exception as raised:
-                error, path = raised, (self._plan.nodes[decision.due[len(ended)]].name,)
-            decision = self._settle(state, decision, ended)
-            if error is not None:
+                self._settle(state, decision, ended)
+                return Outcome(pick(self.selected, state), nested, failure.error, failure.path)
+            except Exception as error:
+                path = (self._plan.nodes[decision.due[len(ended)]].name,)
+                self._settle(state, decision, ended)
                 return Outcome(pick(self.selected, state), nested, error, path)
+            decision = self._settle(state, decision, ended)
         return Outcome(pick(self.selected, state), nested, self._broken_rule(decision.state))
 
     def _settle(self, state: Values, decision: Decision, ended: list[Ended]) -> Decision:

@@ -14,23 +14,14 @@ from typing import Any
 
 from hypergraph.coordinator.results import open_rows
 from hypergraph.runners.session import Session
-from hypergraph.values.codec import encode
-from hypergraph.values.results import Row, pack_page
+from hypergraph.values.results import Row, length_of_page, pack_page
 from hypergraph.values.ship import Ship
-
-PAGE_ITEMS = 2000
-PAGE_BYTES = 1 << 20
 
 #: Pages uploaded ahead of the items that are done.
 PAGES_AHEAD = 6
 
 #: The board of a run that consists of a map.
 BOARD = "map"
-
-
-def length_of_page(row: Sequence[Any], ship: Ship) -> int:
-    """Return how many items make a page of about `PAGE_BYTES`, judged by the first of them."""
-    return max(1, min(PAGE_ITEMS, PAGE_BYTES // len(encode(list(row), ship=ship))))
 
 
 class Feeder:

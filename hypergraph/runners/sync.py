@@ -75,7 +75,12 @@ class SyncRunner(base.BaseRunner):
         if outcome.error is not None:
             annotate(outcome.error, run_id=result.run_id, path=outcome.path)
             if error_handling == "raise":
-                raise outcome.error
+                try:
+                    raise outcome.error
+                finally:
+                    # Its traceback will hold this frame, so that what the frame holds of it would
+                    # keep the values of the run alive until the next garbage collection.
+                    del outcome, result
         elif chosen is not None or graph.selected is not None:
             base.warn_of_lacking(prepared.selected, [result])
         return result
@@ -133,7 +138,10 @@ class SyncRunner(base.BaseRunner):
             if outcome.error is not None:
                 annotate(outcome.error, run_id=result.run_id, path=outcome.path, item=index)
                 if error_handling == "raise":
-                    raise outcome.error
+                    try:
+                        raise outcome.error
+                    finally:
+                        del outcome, result, results  # as in `run`
         if chosen is not None or graph.selected is not None:
             base.warn_of_lacking(prepared.selected, results)
         return results

@@ -66,14 +66,15 @@ def _origin_of(name: str, module: ModuleType | None) -> Origin:
         return Origin.STANDARD
     path = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
     if path is not None:
-        return _origin_of_file(str(path))
+        return origin_of_file(str(path))
     if top in sys.stdlib_module_names:
         return Origin.STANDARD
     # Packages put modules without a file into sys.modules, as six does with six.moves.
     return origin_of(top) if top != name else Origin.USER
 
 
-def _origin_of_file(path: str) -> Origin:
+def origin_of_file(path: str) -> Origin:
+    """Return where a module comes from whose file or directory is `path`."""
     real = os.path.realpath(path)
     if not _PACKAGE_DIRECTORIES.isdisjoint(real.split(os.sep)) or _is_within(real, _site()):
         return Origin.INSTALLED
@@ -222,9 +223,12 @@ class _Reading:
         names = frozenset(names_in(function.__code__))
         for cell in function.__closure__ or ():
             yield from self.parts_of(_content(cell), names)
-        for name in sorted(names & function.__globals__.keys()):
-            yield name
-            yield from self.parts_of(function.__globals__[name], names)
+        for name in sorted(names):
+            if name in function.__globals__:
+                yield name
+                yield from self.parts_of(function.__globals__[name], names)
+            elif name in sys.modules and origin_of(name) is Origin.USER:  # it is imported inside
+                yield from self.parts_of(sys.modules[name], names)
 
     def _of_class(self, cls: type) -> Iterator[str]:
         yield f"{cls.__module__}.{cls.__qualname__}"

@@ -19,7 +19,8 @@ from hypergraph.errors import PayloadError, PayloadTooLarge, UnserializableInput
 from hypergraph.values import culprit
 from hypergraph.values.digest import Buffer
 from hypergraph.values.frame import framed
-from hypergraph.values.pickler import PROTOCOL, Pickler, Policy, Ship, new_pickler
+from hypergraph.values.pickler import PROTOCOL, Pickler, new_pickler
+from hypergraph.values.policy import Policy, Ship
 from hypergraph.values.unpickler import decode
 
 __all__ = ["decode", "encode", "encode_many", "encode_parts"]

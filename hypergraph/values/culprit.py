@@ -20,7 +20,8 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from hypergraph.values.code_id import names_in, reference_to
-from hypergraph.values.pickler import Pickler, Policy
+from hypergraph.values.pickler import Pickler
+from hypergraph.values.policy import Policy
 
 _WALK_LIMIT = 100_000  #: objects looked at before the path is given up
 _ENTRY_LIMIT = 10_000  #: entries looked at in one container

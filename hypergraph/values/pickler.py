@@ -9,76 +9,20 @@ Python, goes by name.
 from __future__ import annotations
 
 import copyreg
-import functools
 import pickle
-import sys
-import typing
 from collections.abc import Callable
 from functools import cached_property
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from cloudpickle import cloudpickle
 
-from hypergraph.values import rebuild
-from hypergraph.values.code_id import MAIN_MODULES, Origin, code_id, find, origin_of, reference_to
+from hypergraph.values import rebuild, special
+from hypergraph.values.code_id import MAIN_MODULES, code_id, find, reference_to
+from hypergraph.values.lazy_imports import SENT, imported_modules
+from hypergraph.values.policy import Policy
 
-Ship = Literal["auto", "value", "reference"]
 PROTOCOL = 5
-
-
-class Policy:
-    """Which modules travel by value, and a record of those that do not.
-
-    Args:
-        ship: ``auto``: the user's own modules by value, all others by name.
-            ``value``: also the packages in `also`. ``reference``: everything by name.
-        also: Installed top-level packages to send by value.
-    """
-
-    def __init__(self, ship: Ship = "auto", also: frozenset[str] = frozenset()) -> None:
-        if ship not in ("auto", "value", "reference"):
-            raise ValueError(f"ship must be 'auto', 'value' or 'reference', not {ship!r}.")
-        self.ship = ship
-        self.also = also
-        self.pinned: set[str] = set()  #: the user's modules that go by name all the same
-        self.needed: dict[str, None] = {}  #: top-level modules a reader must have, in order
-        self.plain_annotations = False  #: whether odd annotations become text
-
-    def by_value(self, module: str | None) -> bool:
-        """Whether code of `module` travels by value."""
-        if module is None:
-            return self.ship != "reference"
-        origin = origin_of(module)
-        if origin is Origin.USER:
-            return self.ship != "reference" and module not in self.pinned
-        return origin is Origin.INSTALLED and module.partition(".")[0] in self.also
-
-    def give_way(self, module: str | None, is_annotation: bool) -> bool:
-        """Change the policy after something of `module` did not pickle.
-
-        Odd annotations become text; nothing runs differently for it. Otherwise the
-        module goes by name from now on, if it has one.
-
-        Returns:
-            Whether another attempt may succeed.
-        """
-        if is_annotation and not self.plain_annotations:
-            self.plain_annotations = True
-            return True
-        if self.ship != "auto" or module is None or module in MAIN_MODULES:
-            return False
-        if not self.by_value(module) or getattr(sys.modules.get(module), "__spec__", None) is None:
-            return False
-        self.pinned.add(module)
-        return True
-
-    def need(self, module: str | None) -> None:
-        """Note that whoever reads this must be able to import `module`."""
-        if module is not None and origin_of(module) in (Origin.USER, Origin.INSTALLED):
-            top = module.partition(".")[0]
-            if top != "cloudpickle":  # a worker has what hypergraph itself needs
-                self.needed[top] = None
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -132,11 +76,16 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return self._function_by_value(function)
 
     def _function_by_value(self, function: FunctionType) -> Any:
-        reduced = self._dynamic_function_reduce(function)
+        maker, args, (state, slots), *_ = self._dynamic_function_reduce(function)
         if self.policy.plain_annotations and function.__annotations__:
-            slots = reduced[2][1]
             slots["__annotations__"] = {n: _plain(a) for n, a in slots["__annotations__"].items()}
-        return reduced
+        setter = cloudpickle._function_setstate
+        modules = imported_modules(function)
+        sent = {name: m for name, m in modules.items() if self.policy.by_value(name)}
+        if sent:
+            slots[SENT] = sent
+            maker, setter = rebuild.make_importing_function, rebuild.set_importing_function_state
+        return maker, args, (state, slots), None, None, setter
 
     def _by_name(self, obj: Any, module: str | None, reduce: Callable[[Any], Any]) -> Any:
         reduced = reduce(obj)
@@ -165,44 +114,26 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.policy.need(function.__module__)
         return NotImplemented
 
-    def reduce_type_variable(self, variable: Any) -> Any:
-        """By value what would otherwise drag its whole module along."""
-        if not self.policy.by_value(variable.__module__):
-            return NotImplemented
-        if isinstance(variable, typing.TypeVar):
-            return cloudpickle._make_typevar, cloudpickle._decompose_typevar(variable)
-        return type(variable), (variable.__name__,)
-
-    def reduce_new_type(self, made: Any) -> Any:
-        """By value where its name could not be found."""
-        if not self.policy.by_value(made.__module__):
-            return NotImplemented
-        return rebuild.make_new_type, (made.__qualname__, made.__supertype__, made.__module__)
-
-    def reduce_cached(self, wrapper: Any) -> Any:
-        """By value where its name could not be found, with an empty cache."""
-        if not self.policy.by_value(wrapper.__module__):
-            self.policy.need(wrapper.__module__)
-            return NotImplemented
-        options = wrapper.cache_parameters()
-        args = (wrapper.__wrapped__, options["maxsize"], options["typed"])
-        return rebuild.make_cached, args
-
 
 _NOT_SENT = frozenset({"__builtins__", "__cached__", "__loader__", "__spec__"})
-#: Cloudpickle's state setters; a reduction that ends in one sends code.
-_SETTERS = (cloudpickle._function_setstate, cloudpickle._class_setstate)
+#: State setters; a reduction that ends in one sends code.
+_SETTERS = (
+    cloudpickle._class_setstate,
+    cloudpickle._function_setstate,
+    rebuild.set_importing_function_state,
+)
+
+
+def _special(reduce: special.Reduce) -> Callable[[Pickler, Any], Any]:
+    return lambda pickler, obj: reduce(pickler.policy, obj)
+
 
 _REDUCERS: dict[type, Callable[[Pickler, Any], Any]] = {
     type: Pickler.reduce_class,
     FunctionType: Pickler.reduce_function,
     ModuleType: Pickler.reduce_module,
     BuiltinFunctionType: Pickler.reduce_builtin,
-    typing.TypeVar: Pickler.reduce_type_variable,
-    typing.ParamSpec: Pickler.reduce_type_variable,
-    typing.TypeVarTuple: Pickler.reduce_type_variable,
-    typing.NewType: Pickler.reduce_new_type,
-    functools._lru_cache_wrapper: Pickler.reduce_cached,
+    **{cls: _special(reduce) for cls, reduce in special.REDUCE.items()},
 }
 
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
-from functools import lru_cache
-from types import ModuleType
+from functools import cached_property, lru_cache
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakSet
 
@@ -23,6 +23,7 @@ from cloudpickle import cloudpickle
 
 from hypergraph.errors import MissingModule
 from hypergraph.values.code_id import code_id, find, unwrapped
+from hypergraph.values.lazy_imports import SENT, globals_with_imports
 
 #: Classes that were made from a pickle. Only these take the state that pickles bring:
 #: a class of this process keeps the methods that it was defined with.
@@ -118,10 +119,33 @@ def function(data: bytes) -> Any:
     return load_function(data)
 
 
+def make_importing_function(
+    code: CodeType, base_globals: dict[str, Any], *rest: Any
+) -> FunctionType:
+    """Return a function, still empty, whose imports find modules that were sent with it."""
+    return FunctionType(code, globals_with_imports(base_globals), *rest)
+
+
+def set_importing_function_state(function: FunctionType, state: tuple[Any, Any]) -> None:
+    """Fill a function that imports."""
+    namespace = function.__globals__
+    namespace[SENT].update(state[1].pop(SENT))
+    prepared = namespace["__builtins__"]
+    cloudpickle._function_setstate(function, state)  # which puts the usual ones there
+    namespace["__builtins__"] = prepared
+
+
 def make_new_type(name: str, supertype: Any, module: str) -> Any:
     """Return a ``typing.NewType``, which by itself pickles by name only."""
     made: Any = typing.NewType(name, supertype)  # type: ignore[misc]  # not for type checkers
     made.__module__ = module
+    return made
+
+
+def make_cached_property(function: Callable[[Any], Any], attrname: str | None) -> Any:
+    """Return a ``cached_property`` for an attribute."""
+    made = cached_property(function)
+    made.attrname = attrname  # a class that is filled from a pickle does not call __set_name__
     return made
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from hypergraph.errors import UnserializableInput, UnserializableResult
 from hypergraph.values.codec import decode, encode
-from hypergraph.values.pickler import Ship
+from hypergraph.values.policy import Ship
 
 
 class Finished(Protocol):
@@ -28,6 +28,16 @@ class Row(NamedTuple):
 
 #: Makes the packed failure and its line, given position in the range, error and path.
 PackError = Callable[[int, BaseException, Sequence[str]], tuple[bytes, str]]
+
+
+#: Inputs of a map are stored in pages of at most this many items and about this many bytes.
+PAGE_ITEMS = 2000
+PAGE_BYTES = 1 << 20
+
+
+def length_of_page(row: Sequence[Any], ship: Ship = "auto") -> int:
+    """Return how many items like `row` make a page."""
+    return max(1, min(PAGE_ITEMS, PAGE_BYTES // len(encode(list(row), ship=ship))))
 
 
 def pack_page(

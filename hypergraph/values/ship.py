@@ -30,7 +30,8 @@ from hypergraph.values.code_id import Origin, origin_of
 from hypergraph.values.codec import MakePickler, Refusal, dump, joined, make_pickler, refuse_larger
 from hypergraph.values.digest import digest
 from hypergraph.values.loader import HEADER, Loader
-from hypergraph.values.pickler import Pickler, Policy, Ship, new_pickler
+from hypergraph.values.pickler import Pickler, new_pickler
+from hypergraph.values.policy import Policy, Ship
 
 __all__ = ["Loader", "Packed", "Packer", "Ship"]
 

@@ -7,12 +7,10 @@ store passes through: the lease is then given back or reaped, and somebody carri
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hypergraph.coordinator.reconcile import check_digest
 from hypergraph.coordinator.results import open_rows
 from hypergraph.errors import (
     MissingModule,
@@ -24,7 +22,7 @@ from hypergraph.errors import (
 from hypergraph.nodes import FunctionNode, GateNode
 from hypergraph.plan.items import split
 from hypergraph.runners.call import call_node, choose
-from hypergraph.runners.inline import Outcome, Prepared, prepare
+from hypergraph.runners.inline import Outcome, prepare
 from hypergraph.store.contract import Claim, Commit, RangeClaim, RangeCommit, TaskRecord
 from hypergraph.store.records import (
     Border,
@@ -34,24 +32,18 @@ from hypergraph.store.records import (
     Ref,
     Report,
     Sealer,
-    is_shared,
 )
 from hypergraph.store.redis import RedisStore
-from hypergraph.values.codec import decode, encode
+from hypergraph.values.codec import encode
 from hypergraph.values.digest import digest
 from hypergraph.values.failure import pack_failure
-from hypergraph.values.results import Row, pack_page, pack_rows, unpack_page
+from hypergraph.values.results import Row, length_of_page, pack_page, pack_rows
 from hypergraph.values.ship import Loader
-
-#: A range is committed when its items have taken this long, wherever in the range that is.
-TARGET_S = 0.1
+from hypergraph.worker.map_work import TARGET_S, MapWork
+from hypergraph.worker.value_cache import Values
 
 #: Of each range and each mapped node, people are told this many failures in words.
 MOST_TOLD = 3
-
-#: Inputs of a map are stored in pages of at most this many items and about this many bytes.
-PAGE_ITEMS = 2000
-PAGE_BYTES = 1 << 20
 
 
 class NotHere(Exception):
@@ -71,68 +63,6 @@ class MapOrder:
     total: int
     stops: bool
     pages: Sequence[tuple[int, bytes]]
-
-
-class Values:
-    """Values of runs in this process: fetched once by digest, decoded once per use.
-
-    Bytes shared by content are kept decoded: a broadcast value is loaded once per process.
-    """
-
-    def __init__(self, store: RedisStore, *, keep_bytes: int = 128 << 20) -> None:
-        self._store = store
-        self._keep_bytes = keep_bytes
-        self._bytes: OrderedDict[str, bytes] = OrderedDict()
-        self._size = 0
-        self._shared: OrderedDict[str, Any] = OrderedDict()
-
-    def keep(self, key: str, data: bytes) -> None:
-        """Keep bytes that are at hand; the oldest give way."""
-        if key not in self._bytes and len(data) <= self._keep_bytes // 4:
-            self._bytes[key] = data
-            self._size += len(data)
-            while self._size > self._keep_bytes:
-                _, dropped = self._bytes.popitem(last=False)
-                self._size -= len(dropped)
-
-    def load(self, run_id: str, refs: Mapping[str, Ref]) -> dict[str, Any]:
-        """Return the values that `refs` names, decoded, and checked against their digests."""
-        missing = list(
-            {r[0]: None for r in refs.values() if not is_shared(r) and r[0] not in self._bytes}
-        )
-        fetched: dict[str, bytes] = {}
-        for key, data in zip(missing, self._store.get_values(run_id, missing), strict=True):
-            if data is None:
-                raise StateLost(run_id)
-            fetched[key] = verified(key, data)
-            self.keep(key, data)
-        values = {}
-        for name, ref in refs.items():
-            if is_shared(ref):
-                values[name] = self._load_shared(run_id, ref[0])
-            else:
-                data = fetched.get(ref[0]) or self._bytes[ref[0]]
-                values[name] = decode(data, prefer="shipped")
-        return values
-
-    def _load_shared(self, run_id: str, key: str) -> Any:
-        if key not in self._shared:
-            data = self._store.get_code(key)
-            if data is None:
-                raise StateLost(run_id)
-            self._shared[key] = decode(verified(key, data), prefer="shipped")
-            if len(self._shared) > 64:
-                self._shared.popitem(last=False)
-        return self._shared[key]
-
-
-def verified(key: str, data: bytes) -> bytes:
-    """Return `data` if `key` is its digest.
-
-    Raises:
-        CorruptPayload: It is not.
-    """
-    return check_digest(key, data)
 
 
 class Executor:
@@ -321,7 +251,7 @@ class Executor:
         pages = []
         start = 0
         while start < len(rows):
-            chunk = rows[start : start + page_length(rows[start])]
+            chunk = rows[start : start + length_of_page(rows[start])]
             data = pack_page(list(zip(*chunk, strict=True)), mapped, start)
             pages.append((len(chunk), self.sealer.seal_bytes("page", data, run_id, task, start)))
             start += len(chunk)
@@ -498,60 +428,6 @@ class FailedItem(Exception):
         super().__init__(text)
         self.packed = packed
         self.text = text
-
-
-class MapWork:
-    """One map, as far as a process needs it to run items of it."""
-
-    def __init__(
-        self,
-        run_id: str,
-        map_: str,
-        spec: MapSpec,
-        prepared: Prepared,
-        shared: dict[str, Any],
-    ) -> None:
-        self.run_id = run_id
-        self.map = map_
-        self.spec = spec
-        self.prepared = prepared
-        self.shared = shared
-        self.page = ""  #: first item of the page at hand
-        self._columns: list[list[Any]] = []
-        self._item_s = 0.0  #: mean time of an item, the recent past weighing more
-        self._most = 1
-
-    def columns(self, sealer: Sealer, claim: RangeClaim) -> list[list[Any]]:
-        """Return the page of inputs that holds a claimed range, one list per mapped name."""
-        if claim.data:
-            data = sealer.open_bytes("page", claim.data, self.run_id, self.map, int(claim.page))
-            self._columns = unpack_page(data)
-            self.page = claim.page
-        return self._columns
-
-    def learn(self, items: int, busy_s: float) -> None:
-        """Take the measure of a range that was run."""
-        mean_s = busy_s / max(items, 1)
-        self._item_s = mean_s if not self._item_s else 0.5 * self._item_s + 0.5 * mean_s
-        self._most = min(self._most * 8, 1 << 16)
-
-    def want(self, left: int, slots: int) -> int:
-        """Return how many items to claim: about `TARGET_S` of them, fewer towards the end.
-
-        The first claim is of one item, and each is at most eight times as large as the one before:
-        nobody knows yet what an item costs.
-        """
-        if self.spec.chunk:
-            return self.spec.chunk
-        size = min(self._most, int(TARGET_S / self._item_s) if self._item_s else 1)
-        if left > 0:
-            size = min(size, max(1, left // (2 * max(slots, 2))))
-        return max(1, size)
-
-
-def page_length(row: Sequence[Any]) -> int:
-    """Return how many items make a page of about `PAGE_BYTES`, judged by the first of them."""
-    return max(1, min(PAGE_ITEMS, PAGE_BYTES // len(encode(list(row)))))
 
 
 def describe(error: BaseException) -> str:

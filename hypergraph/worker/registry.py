@@ -48,7 +48,7 @@ class WorkerInfo:
     pid: int  #: of the supervisor
     name: str
     labels: tuple[str, ...]
-    queues: tuple[str, ...]  #: without tag; none while it drains
+    queues: tuple[str, ...]  #: full names, with their tag; none while it drains
     tag: str  #: what its queues' names end in: Python minor and wire version
     python: str  #: such as "3.11.4"
     version: str  #: of hypergraph
@@ -62,8 +62,8 @@ class WorkerInfo:
     modules: frozenset[str] | None  #: top-level modules it can import; None: it does not say yet
 
     def serves(self, queue: str) -> bool:
-        """Whether it takes work from `queue`, named without tag."""
-        return queue in self.queues
+        """Whether it takes work from a queue, named without tag: of clients that match it."""
+        return f"{queue}.{self.tag}" in self.queues
 
     def has_module(self, module: str) -> bool:
         """Whether it can import `module`; True as long as it has not said."""
@@ -78,6 +78,11 @@ def live_workers(store: RedisStore, lease_s: float = 5.0) -> list[WorkerInfo]:
 
 def check_queue(workers: Sequence[WorkerInfo], queue: str, *, url: str = "") -> None:
     """See that one of `workers` takes work of this process from `queue`.
+
+    Args:
+        workers: The live ones.
+        queue: Its name without tag.
+        url: Where they were looked for, without its password.
 
     Raises:
         NoWorker: None serves the queue.
@@ -131,7 +136,7 @@ def describe_now(
         [b.child, b.pid, b.run_id, b.unit, b.path, b.item, round(b.seconds, 3)] for b in running
     ]
     return {
-        "queues": "" if draining else ",".join(config.queues),
+        "queues": "" if draining else ",".join(config.full_queues),
         "draining": int(draining),
         "children": json.dumps(dict(children), separators=(",", ":")),
         "running": json.dumps(bodies, separators=(",", ":")),

@@ -340,7 +340,7 @@ class Supervisor:
         assert self._upkeep is not None
         upkeep = self._upkeep
         if beats.is_alive() or not self._all_given_back:
-            logger.warning("What could not be given back runs elsewhere after a lease.")
+            logger.info("What could not be given back runs elsewhere after a lease.")
         elif self._try(upkeep.bury, "signing off"):
             logger.info("Worker %s has stopped.", self.config.worker_id)
 
