@@ -31,7 +31,8 @@ from hypergraph.coordinator.reconcile import Coordinator
 from hypergraph.errors import MissingModule
 from hypergraph.store.contract import Advance, Claim, Commit, Cycled, RangeCommit
 from hypergraph.store.records import Report
-from hypergraph.worker.execute import Executor, MapOrder, MapWork, NotHere
+from hypergraph.worker.execute import Executor, MapOrder, NotHere
+from hypergraph.worker.map_work import MapWork
 
 logger = logging.getLogger("hypergraph.worker")
 

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from hypergraph import END, Graph, InfiniteLoopError, MissingInputError, ifelse, node, route
+from hypergraph import (
+    END,
+    Graph,
+    IncompatibleRunnerError,
+    InfiniteLoopError,
+    MissingInputError,
+    ifelse,
+    node,
+    route,
+)
 from hypergraph.runners import MapResult, RunResult, RunStatus, SyncRunner
 
 RUNNER = SyncRunner()
@@ -421,3 +430,18 @@ def test_errors_come_back_from_a_runner_of_its_own() -> None:
 
     with pytest.raises(ZeroDivisionError):
         RUNNER.run(Graph([inner.map_over("v")]), v=[1, 0])
+
+
+def test_a_runner_of_its_own_is_asked_before_anything_runs() -> None:
+    @node(output_name="page")
+    async def fetch(query: str) -> str:
+        return query
+
+    def never(x: int) -> int:
+        raise AssertionError
+
+    inner = Graph([fetch], name="inner").as_node(runner=Noting())
+    graph = Graph([node(output_name="out")(never), inner])
+
+    with pytest.raises(IncompatibleRunnerError, match="'fetch'"):
+        RUNNER.run(graph, x=1, query="q")

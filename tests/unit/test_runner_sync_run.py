@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -343,6 +346,42 @@ def test_what_is_no_exception_passes_through(kind: type[BaseException]) -> None:
     looped = Graph([stop.with_outputs(out="x")])
     with pytest.raises(kind):
         RUNNER.run(looped, x=1, error_handling="continue")
+
+
+class Large:
+    """Stands for a value that nobody wants to keep."""
+
+
+@pytest.fixture
+def no_garbage_collection() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collection")
+@pytest.mark.parametrize("loops", [False, True], ids=["line", "loop"])
+@pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
+def test_a_failed_run_keeps_its_values_no_longer_than_its_error(loops: bool, nested: bool) -> None:
+    @node(output_name="n")
+    def stumble(x: Large, n: int = 0) -> int:
+        raise ValueError
+
+    graph = Graph([stumble if loops else stumble.with_inputs(n="m")], name="inner")
+    if nested:
+        graph = Graph([graph.as_node()])
+    seeds = {"n": 1} if loops else {}
+
+    def run(**options: Any) -> weakref.ref[Large]:
+        large = Large()
+        with suppress(ValueError):
+            RUNNER.run(graph, {"x": large, **seeds}, **options)
+        with suppress(ValueError):
+            RUNNER.map(graph, {"x": [large], **seeds}, map_over="x", **options)
+        return weakref.ref(large)
+
+    assert run()() is None
+    assert run(error_handling="continue")() is None
 
 
 # --- graphs that another runner is needed for
