@@ -18,7 +18,6 @@ Project = Callable[[str, str], ModuleType]
 def project_in(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """Yield a project whose modules lie in `directory`; forget them in the end."""
     monkeypatch.syspath_prepend(str(directory))
-    before = set(sys.modules)
 
     def write(name: str, source: str) -> ModuleType:
         path = directory / f"{name.replace('.', '/')}.py"
@@ -28,5 +27,6 @@ def project_in(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pro
         return importlib.import_module(name.removesuffix(".__init__"))
 
     yield write
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(directory)):
+            del sys.modules[name]
