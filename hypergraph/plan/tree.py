@@ -135,6 +135,14 @@ class RunTree:
         """Ids of the tasks that fell due and have not ended."""
         return frozenset(self._open)
 
+    def path_of(self, task: str) -> tuple[str, ...] | None:
+        """Return the path of an open task's node, as in `Due.path`; None if it is not open."""
+        found = self._open.get(task)
+        if found is None:
+            return None
+        frame, index = found
+        return (*frame.path, frame.plan.nodes[index].name)
+
     def start(self, inputs: Mapping[str, Ref], max_iterations: int = 1000) -> list[Due]:
         """Begin the root run and return what is due."""
         due: list[Due] = []

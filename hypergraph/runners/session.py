@@ -71,7 +71,7 @@ class Session:
         self.store = RedisStore(self.waiting, namespace)
         self.entry = RedisStore(self.link, namespace)
         self.sealer = Sealer(Signer(key, previous), namespace)
-        self.tickets = Tickets(self.link, self.store.keys, self.sealer)
+        self.tickets = Tickets(self.waiting, self.store.keys, self.sealer)
         self.specs = SpecCache(self.store)
         self.coordinator = Coordinator(self.store, self.sealer, self.tickets, self.specs)
         self.reconciler = Reconciler(self.coordinator, crash_of_host, lease_s=lease_s)
@@ -217,7 +217,8 @@ class Session:
         counts: dict[str, int] = {}
         for task in tasks:
             counts[task.queue] = counts.get(task.queue, 0) + 1
-        self.entry.list_run(run_id, _now_ms(), active=end is None)
+        # The run is there. Whatever Redis does now, these two go out.
+        self.store.list_run(run_id, _now_ms(), active=end is None)
         self.tickets.send_all((run_id, queue, count) for queue, count in counts.items())
 
     def cancel(self, run_id: str) -> None:

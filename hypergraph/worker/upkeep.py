@@ -75,8 +75,13 @@ class Upkeep:
         self._beaten_at = now
 
     def tick(self) -> None:
-        """Look after runs and other hosts, once."""
-        self._reconciler.tick()
+        """Look after runs and other hosts, once.
+
+        Not when this host itself is behind with its heartbeats: it would find itself among the dead.
+        """
+        beaten_at = self._beaten_at
+        if beaten_at is not None and time.monotonic() - beaten_at < self.config.lease_s / 2:
+            self._reconciler.tick()
 
     def reap(self, child: ChildProcess, death: Death) -> bool:
         """Give back what a dead child held, and count its death. Returns whether all is done."""

@@ -7,7 +7,7 @@
 local prefix, guilty, item, limit, payload = take(), take(), take_number(), take_number(), take()
 local meta = redis.call("hmget", KEYS[1], "status", "seq")
 if not meta[1] then return {"gone", 0} end
-local seq, reaped, dead = tonumber(meta[2]), 0, 0
+local seq, reaped, dead, now = tonumber(meta[2]), 0, 0, whole(now_ms())
 if meta[1] ~= "running" then return {meta[1], 0} end
 
 local function slots_of(slots)
@@ -31,13 +31,13 @@ for _, slot in ipairs(slots_of(key("slots"))) do
         redis.call("hdel", key("deaths"), id)
         redis.call("hdel", key("attempts"), id)
         seq = seq + 1
-        log(seq, "k", "crash", "task", id, "a", held[id], "w", slot, "p", payload)
+        log(seq, "k", "crash", "task", id, "a", held[id], "w", slot, "p", payload, "at", now)
         redis.call("hincrby", KEYS[1], "failed", 1)
         dead = dead + 1
       else
         if counted then
           seq = seq + 1
-          log(seq, "k", "lost", "task", id, "a", held[id], "w", slot, "p", payload)
+          log(seq, "k", "lost", "task", id, "a", held[id], "w", slot, "p", payload, "at", now)
           redis.call("hincrby", KEYS[1], "lost", 1)
         else
           redis.call("hincrby", key("attempts"), id, -1)

@@ -32,7 +32,8 @@ for _, slot in ipairs(redis.call("hkeys", part("slots"))) do
           log_range("k", "lost", "s", whole(at), "a", attempt, "w", slot, "p", payload)
         else
           seq = seq + 1
-          log(seq, "k", "lost", "task", board, "item", whole(at), "a", attempt, "w", slot, "p", payload)
+          log(seq, "k", "lost", "task", board, "item", whole(at), "a", attempt, "w", slot,
+            "p", payload, "at", whole(now_ms()))
         end
         local deaths = redis.call("hincrby", part("deaths"), whole(at), 1)
         if deaths >= limit then
