@@ -21,7 +21,7 @@ from hypergraph.errors import (
 )
 from hypergraph.nodes import FunctionNode, GateNode
 from hypergraph.plan.items import split
-from hypergraph.runners.call import call_node, choose
+from hypergraph.runners.call import call_node, choose, spare_for
 from hypergraph.runners.inline import Outcome, prepare
 from hypergraph.store.contract import Claim, Commit, RangeClaim, RangeCommit, TaskRecord
 from hypergraph.store.records import (
@@ -242,6 +242,10 @@ class Executor:
         inner = {border.inputs[name]: value for name, value in inputs.items()}
         refs = {border.inputs[name]: ref for name, ref in order.inputs.items()}
         mapped = [border.inputs[name] for name in border.mapped]
+        if missing := [name for name in mapped if name not in inner]:
+            # What is mapped over was bound inside, or is a default there.
+            whole = self.loader.load_graph(order.code).as_node(name="mapped")
+            inner.update((name, spare_for(whole, name).take()) for name in missing)
         rows = list(split(inner, mapped, border.mode).rows())
         gather = Order(order.path, "gather", order.code, {}, order.border)
         sealed = self.sealer.seal(gather, run_id, task)

@@ -218,3 +218,11 @@ def test_frames_are_told_outer_before_inner() -> None:
 
     assert [frame.path for frame in tree.frames()] == [(), ("middle",), ("middle", "inner")]
     assert tree.open_tasks == {"middle/inner/strip"}
+
+
+def test_an_open_task_knows_its_node() -> None:
+    tree = tree_of(Graph([INNER.as_node(), count]))
+    tree.start({"text": "a b"})
+
+    assert tree.path_of("inner/strip") == ("inner", "strip")
+    assert tree.path_of("count") is None
