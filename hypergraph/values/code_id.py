@@ -37,7 +37,7 @@ class Origin(Enum):
     USER = "user"  #: the user's own: script, notebook, project, or made at run time
     INSTALLED = "installed"  #: a package, or compiled code that could not travel anyway
     STANDARD = "standard"  #: of Python itself
-    OURS = "ours"  #: hypergraph, wherever it lies
+    OURS = "ours"  #: hypergraph and what its pickles call, wherever these lie
 
 
 _origins: dict[str, tuple[ModuleType | None, Origin]] = {}
@@ -57,7 +57,7 @@ def origin_of(module: str) -> Origin:
 
 def _origin_of(name: str, module: ModuleType | None) -> Origin:
     top = name.partition(".")[0]
-    if top == "hypergraph":
+    if top in ("hypergraph", "cloudpickle"):
         return Origin.OURS
     if name in MAIN_MODULES:
         return Origin.USER
@@ -66,17 +66,19 @@ def _origin_of(name: str, module: ModuleType | None) -> Origin:
         return Origin.STANDARD
     path = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
     if path is not None:
-        return origin_of_file(str(path))
+        return origin_of_file(name, str(path))
     if top in sys.stdlib_module_names:
         return Origin.STANDARD
     # Packages put modules without a file into sys.modules, as six does with six.moves.
     return origin_of(top) if top != name else Origin.USER
 
 
-def origin_of_file(path: str) -> Origin:
-    """Return where a module comes from whose file or directory is `path`."""
+def origin_of_file(name: str, path: str) -> Origin:
+    """Return where the module called `name` comes from, whose file or directory is `path`."""
     real = os.path.realpath(path)
     if not _PACKAGE_DIRECTORIES.isdisjoint(real.split(os.sep)) or _is_within(real, _site()):
+        return Origin.INSTALLED
+    if _holds_packages(_root_of(name, real)):
         return Origin.INSTALLED
     if _is_within(real, _standard_library()):
         return Origin.STANDARD
@@ -85,6 +87,23 @@ def origin_of_file(path: str) -> Origin:
 
 def _is_within(path: str, directories: tuple[str, ...]) -> bool:
     return path.startswith(directories)
+
+
+def _root_of(name: str, path: str) -> str:
+    """Return the directory on ``sys.path`` in which a module was found."""
+    levels = name.count(".") + 1 + os.path.basename(path).startswith("__init__.")
+    for _ in range(levels):
+        path = os.path.dirname(path)
+    return path
+
+
+@cache
+def _holds_packages(directory: str) -> bool:
+    # As `pip install --target` leaves it behind; a project installed in place has it elsewhere.
+    try:
+        return any(entry.endswith(".dist-info") for entry in os.listdir(directory))
+    except OSError:
+        return False
 
 
 @cache

@@ -109,7 +109,7 @@ def _is_the_users(full: str) -> bool:
     if spec is None or spec.origin in ("built-in", "frozen"):
         return False
     path = spec.origin or next(iter(spec.submodule_search_locations or ()), "")
-    return bool(path) and origin_of_file(path) is Origin.USER
+    return bool(path) and origin_of_file(top, path) is Origin.USER
 
 
 def globals_with_imports(base: dict[str, Any]) -> dict[str, Any]:

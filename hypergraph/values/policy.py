@@ -59,6 +59,4 @@ class Policy:
     def need(self, module: str | None) -> None:
         """Note that whoever reads this must be able to import `module`."""
         if module is not None and origin_of(module) in (Origin.USER, Origin.INSTALLED):
-            top = module.partition(".")[0]
-            if top != "cloudpickle":  # a worker has what hypergraph itself needs
-                self.needed[top] = None
+            self.needed[module.partition(".")[0]] = None

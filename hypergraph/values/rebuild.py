@@ -22,7 +22,7 @@ from weakref import WeakSet
 from cloudpickle import cloudpickle
 
 from hypergraph.errors import MissingModule
-from hypergraph.values.code_id import code_id, find, unwrapped
+from hypergraph.values.code_id import MAIN_MODULES, code_id, find, unwrapped
 from hypergraph.values.lazy_imports import SENT, globals_with_imports
 
 #: Classes that were made from a pickle. Only these take the state that pickles bring:
@@ -38,11 +38,18 @@ def make_class(
     Args:
         module: Where the class was defined.
         qualname: Its name there.
-        code: Its `code_id`, or empty if it could not be imported where it came from.
+        code: Its `code_id`, or empty if it has no name where it came from.
         maker: Makes an empty class from `args`; a function of cloudpickle.
         args: The last but one is the id under which cloudpickle knows the class.
     """
-    return _known(args[-2]) or _found(module, qualname, args[-2]) or _new(qualname, maker, args)
+    known = _known(args[-2])
+    if known is not None:
+        return known
+    found = find(module, qualname, load=True)
+    # Every script is called __main__: two of them may have different classes of one name.
+    if isinstance(found, type) and (module not in MAIN_MODULES or code_id(found) == code):
+        return _track(args[-2], found)
+    return _new(qualname, maker, args)
 
 
 def make_class_to_execute(
@@ -69,11 +76,6 @@ def set_class_state(cls: type, state: Any) -> None:
 def _known(tracker_id: str) -> type | None:
     found: type | None = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(tracker_id)
     return found
-
-
-def _found(module: str, qualname: str, tracker_id: str) -> type | None:
-    found = find(module, qualname, load=True)
-    return _track(tracker_id, found) if isinstance(found, type) else None
 
 
 def _new(qualname: str, maker: Callable[..., type], args: tuple[Any, ...]) -> type:
@@ -140,6 +142,11 @@ def make_new_type(name: str, supertype: Any, module: str) -> Any:
     made: Any = typing.NewType(name, supertype)  # type: ignore[misc]  # not for type checkers
     made.__module__ = module
     return made
+
+
+def make_type_alias(name: str, value: Any, type_params: tuple[Any, ...]) -> Any:
+    """Return what ``type name = value`` makes; since Python 3.12."""
+    return typing.TypeAliasType(name, value, type_params=type_params)  # type: ignore[attr-defined]
 
 
 def make_cached_property(function: Callable[[Any], Any], attrname: str | None) -> Any:

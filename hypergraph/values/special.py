@@ -38,6 +38,13 @@ def new_type(policy: Policy, made: Any) -> Any:
     return rebuild.make_new_type, (made.__qualname__, made.__supertype__, made.__module__)
 
 
+def type_alias(policy: Policy, alias: Any) -> Any:
+    """What a ``type`` statement makes, which pickles by name."""
+    if not policy.by_value(alias.__module__):
+        return NotImplemented
+    return rebuild.make_type_alias, (alias.__name__, alias.__value__, alias.__type_params__)
+
+
 def cached_function(policy: Policy, wrapper: Any) -> Any:
     """What ``lru_cache`` makes, which pickles by name. It arrives with an empty cache."""
     module = wrapper.__module__
@@ -68,3 +75,5 @@ REDUCE: dict[type, Reduce] = {
     weakref.WeakKeyDictionary: weak_dict,
     weakref.WeakValueDictionary: weak_dict,
 }
+if hasattr(typing, "TypeAliasType"):  # since Python 3.12
+    REDUCE[typing.TypeAliasType] = type_alias

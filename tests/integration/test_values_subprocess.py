@@ -31,12 +31,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     yield from project_in(tmp_path, monkeypatch)
 
 
-def run_script(directory: Path, source: str) -> str:
+def run_script(directory: Path, source: str, *args: str) -> str:
     """Run `source` as a script of the user's, and return what it prints."""
     script = directory / "script.py"
     script.write_text(textwrap.dedent(source))
     done = subprocess.run(
-        [sys.executable, str(script)],
+        [sys.executable, str(script), *args],
         cwd=directory,
         env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
         capture_output=True,
@@ -316,6 +316,26 @@ def test_a_process_that_only_reads_uses_its_own_class(
 
     # Then it is the class which that process can import
     assert out == "True\n"
+
+
+def test_a_script_that_runs_again_reads_instances_as_its_own_and_another_does_not(
+    tmp_path: Path,
+) -> None:
+    first = """
+        import sys
+        from hypergraph.values.codec import decode, encode
+        class Doc:
+            def text(self): return "first"
+        if len(sys.argv) == 1:
+            print(encode(Doc()).hex())
+        else:
+            back = decode(bytes.fromhex(sys.argv[1]))
+            print(type(back) is Doc, back.text())
+        """
+    sent = run_script(tmp_path, first).strip()
+
+    assert run_script(tmp_path, first, sent) == "True first\n"
+    assert run_script(tmp_path, first.replace('"first"', '"second"'), sent) == "False first\n"
 
 
 def test_an_exception_arrives_with_type_notes_cause_and_remote_traceback(

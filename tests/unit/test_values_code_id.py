@@ -4,6 +4,7 @@ import collections
 import functools
 import json
 import sys
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -31,6 +32,7 @@ from hypergraph.values.code_id import Origin, code_id, find, origin_of, referenc
         ("numpy", Origin.INSTALLED),
         ("numpy.random.mtrand", Origin.INSTALLED),
         ("hypergraph.nodes.function", Origin.OURS),
+        ("cloudpickle.cloudpickle", Origin.OURS),
         ("hypergraph.not_imported", Origin.OURS),
     ],
 )
@@ -48,6 +50,24 @@ def test_a_module_without_a_file_has_the_origin_of_its_package(
 
     assert origin_of("click.made_up") is Origin.INSTALLED
     assert origin_of("made_up") is Origin.USER
+
+
+def test_packages_installed_into_any_directory_are_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for directory in (tmp_path / "vendored", tmp_path / "own"):
+        (directory / "pack" / "deep").mkdir(parents=True)
+    (tmp_path / "vendored" / "pack-1.0.dist-info").mkdir()
+
+    def origin_in(directory: str, name: str, file: str) -> Origin:
+        module = ModuleType(name)
+        module.__file__ = str(tmp_path / directory / file)
+        monkeypatch.setitem(sys.modules, name, module)
+        return origin_of(name)
+
+    assert origin_in("vendored", "pack", "pack/__init__.py") is Origin.INSTALLED
+    assert origin_in("vendored", "pack.deep.low", "pack/deep/low.py") is Origin.INSTALLED
+    assert origin_in("own", "pack.deep.low", "pack/deep/low.py") is Origin.USER
 
 
 def test_an_origin_is_not_remembered_beyond_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
