@@ -41,11 +41,23 @@ a cluster. Runs in progress never expire; a run that has ended lives `keep_s` lo
 
 from __future__ import annotations
 
+import re
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9_.-]+")
+
 
 class Keys:
-    """Names of keys within one namespace."""
+    """Names of keys within one namespace.
+
+    Raises:
+        ValueError: The namespace has other characters than letters, digits and ``_ . -``.
+    """
 
     def __init__(self, namespace: str) -> None:
+        if not _NAMESPACE.fullmatch(namespace):
+            raise ValueError(
+                f"{namespace!r} cannot be a namespace: use letters, digits, '_', '-' and '.'"
+            )
         self.namespace = namespace
         self._prefix = f"hg:{namespace}:"
         self.runs = f"{self._prefix}runs"
@@ -55,7 +67,13 @@ class Keys:
         self.dramatiq = f"{self._prefix}{{dq}}"
 
     def run(self, run_id: str, part: str = "meta") -> str:
-        """Return the key of one part of a run."""
+        """Return the key of one part of a run.
+
+        Raises:
+            ValueError: The id is empty or has braces, so that its keys would not share a slot.
+        """
+        if not run_id or "{" in run_id or "}" in run_id:
+            raise ValueError(f"{run_id!r} cannot be a run id: it is empty or has braces")
         return f"{self._prefix}{{{run_id}}}:{part}"
 
     def code(self, digest: str) -> str:

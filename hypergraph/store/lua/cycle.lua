@@ -1,4 +1,4 @@
--- cycle(ARGV: slot, epoch, call, want, queue, after, commits, releases?, advance) -> reply
+-- cycle(ARGV: slot, epoch, call, want, queue, after, commits, advance) -> reply
 --
 -- One round trip of a slot: what is finished is committed, what is held and not finished goes
 -- back, what follows is added, and the next tasks are claimed.
@@ -8,24 +8,48 @@
 -- that wakes up after it finds nothing to commit to, whether or not the next attempt is through.
 --
 -- `call` numbers the calls of a slot. The same number again means that the reply was lost: nothing
--- is done twice, and the answer is given again from what the slot holds.
+-- is done twice, and the answer is given again from what the slot holds. A lower number is a copy
+-- that was overtaken; nobody waits for its answer.
 --
 -- The advance that comes along was decided before the commits were known to stand. It does if
 -- nobody else advanced since `from` and these commits are all that happened since.
-local slot, epoch, call, want, queue, after = take(), take(), take(), take_number(), take(), take_number()
+local slot, epoch, call, want, queue, after =
+  take(), take(), take_number(), take_number(), take(), take_number()
 local meta = redis.call("hmget", KEYS[1], "status", "epoch", "seq", "applied")
 if not meta[1] then return {"gone"} end
+local tasks, slots = key("tasks"), key("slots")
+local last_call = tonumber(redis.call("hget", key("calls"), slot) or "0")
+local held, order = read_lease(slots, slot)
+
+-- Let go of the lease. It is the first write, and it frees memory: a full Redis refuses a script
+-- at its first write if that one needs memory, and no later. So a full Redis still takes results.
+local function drop_lease()
+  redis.call("hdel", slots, slot)
+end
+
+local function give_back_rest()
+  for _, id in ipairs(order) do
+    local record = held[id] and redis.call("hget", tasks, id)
+    if record then
+      redis.call("hincrby", key("attempts"), id, -1)
+      make_ready(id, record)
+    end
+  end
+end
+
 if meta[1] ~= "running" or (epoch ~= "" and epoch ~= meta[2]) then
-  redis.call("hdel", key("slots"), slot)
+  if meta[1] == "running" and call >= last_call then
+    drop_lease()
+    give_back_rest()
+  end
   return {"stop", meta[1], meta[2]}
 end
 local seq, applied = tonumber(meta[3]), tonumber(meta[4])
-local tasks, slots = key("tasks"), key("slots")
-local replay = redis.call("hget", key("calls"), slot) == call
-local held, order = read_lease(slots, slot)
+local replay = call <= last_call
 local accepted, advanced = 0, 0
 
 if not replay then
+  drop_lease()
   local before, commits = seq, take_number()
   for _ = 1, commits do
     local id, attempt, kind, payload, values = take(), take(), take(), take(), take_number()
@@ -47,13 +71,7 @@ if not replay then
     end
     held[id] = nil
   end
-  for _, id in ipairs(order) do
-    local record = held[id] and redis.call("hget", tasks, id)
-    if record then
-      redis.call("hincrby", key("attempts"), id, -1)
-      make_ready(id, record)
-    end
-  end
+  give_back_rest()
   local from = take()
   if from ~= "" then
     local to = take_number()
@@ -72,15 +90,16 @@ if not replay then
   while #hold < want do
     local id = redis.call("zpopmin", ready, 1)[1]
     if not id then break end
+    local record = redis.call("hget", tasks, id)
     local lonely = redis.call("sismember", key("alone"), id) == 1
-    if lonely and #hold > 0 then
-      make_ready(id, redis.call("hget", tasks, id))
+    if record and lonely and #hold > 0 then
+      make_ready(id, record)
       break
     end
-    if redis.call("hexists", tasks, id) == 1 then
+    if record then
       hold[#hold + 1] = id .. ":" .. redis.call("hincrby", key("attempts"), id, 1)
+      if lonely then break end
     end
-    if lonely then break end
   end
   write_lease(slots, slot, hold)
   redis.call("hset", key("calls"), slot, call)
