@@ -6,8 +6,9 @@ decides :func:`make_class`. Two kinds of process want different things:
 - One that *reads* results wants its own classes, so that ``isinstance`` and
   ``except MyError`` hold. An importable class of that module and name always wins.
 - One that *executes* shipped code wants the code that was sent. A long-lived worker
-  may have imported the module before the user edited it. So an importable class wins
-  only if it is the same code.
+  may have imported the module before the user edited it. So a class of its own wins
+  only if it is the same code. And it imports nothing to find out: the user's module
+  may start a run when it is imported.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def make_class_to_execute(
     known = _known(args[-2])
     if known is not None and (known in _made or not code or code_id(known) == code):
         return known
-    found = find(module, qualname, load=True) if code else None
+    found = find(module, qualname) if code else None
     if isinstance(found, type) and code_id(found) == code:
         return _track(args[-2], found)
     if known is not None:  # this process took its own class before its twin changed elsewhere

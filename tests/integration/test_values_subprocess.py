@@ -217,12 +217,53 @@ def test_a_worker_that_imported_a_module_before_its_edit_runs_the_edited_code(
         """
     with Worker(tmp_path, path=(tmp_path,)) as worker:
         old = project("bank", source.format(rate=1))
+        assert worker.call(old.f, ship="reference", account=old.Account()) == (1, True, 1)
         assert worker.call(old.f, account=old.Account()) == (1, True, 1)
 
         del sys.modules["bank"]
         new = project("bank", source.format(rate=222))
         # The worker's own `bank` is the old one by now.
         assert worker.call(new.f, account=new.Account()) == (222, True, 222)
+
+
+def test_a_worker_uses_its_own_class_if_it_is_the_same_code(
+    project: Project, tmp_path: Path
+) -> None:
+    module = project(
+        "own",
+        """
+        from hypergraph import node
+        class Thing: pass
+        @node(output_name="y")
+        def keep(): return Thing
+        @node(output_name="y")
+        def same(thing):
+            import sys
+            return type(thing) is sys.modules["own"].Thing
+        """,
+    )
+    with Worker(tmp_path, path=(tmp_path,)) as worker:
+        worker.call(module.keep, ship="reference")
+
+        assert worker.call(module.same, thing=module.Thing())
+
+
+def test_a_worker_imports_nothing_to_load_what_came_by_value(
+    project: Project, tmp_path: Path
+) -> None:
+    module = project(
+        "starts_a_run",
+        """
+        class Thing: pass
+        def f(thing):
+            import sys
+            return "starts_a_run" in sys.modules
+        """,
+    )
+    with Worker(tmp_path, path=(tmp_path,)) as worker:
+        made = FunctionNode(module.f, output_name="y")
+
+        assert worker.call(made, thing=module.Thing()) is False
 
 
 def test_a_changed_global_crosses_with_the_next_run(worker: Worker, project: Project) -> None:
