@@ -14,10 +14,12 @@ from hypergraph.plan import Broken, Due, Phase, RunTree, TaskEnded
 from hypergraph.store.contract import Advance, Entry, TaskRecord
 from hypergraph.store.records import (
     SMALL_BYTES,
+    Answer,
     Border,
     End,
     GraphSpec,
     Order,
+    Question,
     Ref,
     Report,
     Sealer,
@@ -71,7 +73,7 @@ class RunFold:
         self.spec = spec
         self.started = start
         self.tag = start.tag
-        self.tree = RunTree(spec.plan, spec.bound)
+        self.tree = RunTree(spec.plan, spec.bound, spec.seeds)
         self._take(self.tree.start(start.inputs, start.max_iterations))
 
     def _apply(self, entry: Entry) -> None:
@@ -97,6 +99,10 @@ class RunFold:
             self.ended += 1
             self.failures += 1
             self._take(self.tree.apply(TaskEnded(entry.fields["task"].decode(), error=entry)))
+        elif kind == "answer":
+            epoch = entry.fields["ep"].decode()
+            answer = self._sealer.open(Answer, entry.fields["p"], self.run_id, epoch)
+            self._take(self.tree.answer(answer.value))
 
     def _take(self, due: Sequence[Due]) -> None:
         self._due.extend((self.seq, task) for task in due)
@@ -107,7 +113,7 @@ class RunFold:
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has nothing left to do."""
+        """Whether the run has nothing left to do, for good or until it is answered."""
         return self.tree.phase is not Phase.RUNNING
 
     def advance(self, applied: int, note: Callable[[RunFold], tuple[str, bytes]]) -> Advance:
@@ -115,7 +121,7 @@ class RunFold:
 
         Args:
             applied: How far others have decided.
-            note: Makes the end's status and sealed note, if the run is over.
+            note: Makes the status and sealed note of the end or pause, if the run is over.
         """
         self._due = [(seq, due) for seq, due in self._due if seq > applied]
         tasks = [
@@ -128,18 +134,30 @@ class RunFold:
         path = "/".join(due.path)
         kind: str = due.node.kind
         border: Sequence[Any] = ()
-        if (nested := due.node.nested) is not None:
+        nested = due.node.nested
+        if due.outputs is not None:
+            kind = "compare"
+        elif nested is not None:
             kind = "map" if nested.mapped else "graph"
             border = Border(
                 nested.inputs, nested.outputs, nested.mapped, nested.mode, nested.error_handling
             )
-        order = Order(path, kind, self.spec.nodes[path], due.inputs, border)
+        order = Order(
+            path,
+            kind,
+            self.spec.nodes.get(path, ""),
+            due.inputs,
+            border,
+            due.previous,
+            due.outputs or {},
+        )
+        needed = [*due.inputs.values(), *due.previous.values(), *order.outputs.values()]
         sealed = self._sealer.seal(order, self.run_id, due.task)
         return TaskRecord(
             due.task,
             score,
             f"{due.node.queue}.{self.tag}",
-            small_digests(due.inputs.values()),
+            small_digests(needed),
             sealed,
         )
 
@@ -161,8 +179,11 @@ def to_ended(task: str, report: Report) -> TaskEnded:
 
 
 def make_end(fold: RunFold, sealer: Sealer) -> tuple[str, bytes]:
-    """Return the status and the sealed note of a run that is over."""
+    """Return the status and the sealed note of a run that is over, or paused."""
     root = fold.tree.root
+    if (pause := fold.tree.pause) is not None:
+        question = Question("/".join(pause.path), pause.output, pause.value)
+        return "paused", sealer.seal(question, fold.run_id)
     results = root.results()
     if fold.tree.phase is Phase.COMPLETED:
         return "completed", sealer.seal(End(results), fold.run_id)

@@ -1,11 +1,11 @@
 """What a run does next: pure decisions over a compiled graph. See :mod:`hypergraph.plan.decide`."""
 
 from hypergraph.plan.decide import Decision, decide
-from hypergraph.plan.events import Event, Failed, Paused, Started, Succeeded
+from hypergraph.plan.events import Event, Failed, Paused, Resumed, Started, Succeeded
 from hypergraph.plan.plan import END_NAME, Nested, Plan, PlanNode, compile_plan
 from hypergraph.plan.schedule import static_schedule
 from hypergraph.plan.state import Conflict, Phase, RunState
-from hypergraph.plan.tree import Broken, Due, Frame, RunTree, TaskEnded
+from hypergraph.plan.tree import Broken, Due, Frame, Pause, RunTree, TaskEnded
 
 __all__ = [
     "END_NAME",
@@ -17,10 +17,12 @@ __all__ = [
     "Failed",
     "Frame",
     "Nested",
+    "Pause",
     "Paused",
     "Phase",
     "Plan",
     "PlanNode",
+    "Resumed",
     "RunState",
     "RunTree",
     "Started",

@@ -33,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from hypergraph.plan.events import Event, Failed, Paused, Started, Succeeded
+from hypergraph.plan.events import Event, Failed, Paused, Resumed, Started, Succeeded
 from hypergraph.plan.plan import Plan, PlanNode
 from hypergraph.plan.state import Conflict, Phase, RunState
 
@@ -58,6 +58,8 @@ def decide(plan: Plan, state: RunState, event: Event) -> Decision:
     """
     if isinstance(event, Started):
         return _start(plan, state, event)
+    if isinstance(event, Resumed):
+        return _resume(state)
     if state.phase is not Phase.RUNNING or event.node not in state.running:
         return Decision(state, ())
     state.running.remove(event.node)
@@ -87,6 +89,15 @@ def _start(plan: Plan, state: RunState, event: Started) -> Decision:
     state.levels = None
     state.touched = set(range(len(plan.nodes)))
     return _begin_superstep(plan, state)
+
+
+def _resume(state: RunState) -> Decision:
+    """Go back to where the nodes that wait were running. Nothing falls due by it."""
+    if state.phase is Phase.PAUSED:
+        state.phase = Phase.RUNNING
+        state.running.update(state.paused)
+        state.paused.clear()
+    return Decision(state, ())
 
 
 def _go_on(plan: Plan, state: RunState, event: Succeeded | Failed | Paused) -> Decision:
@@ -121,7 +132,6 @@ def _open(plan: Plan, state: RunState, ready: Iterable[int]) -> Decision:
 
 def _end_superstep(plan: Plan, state: RunState) -> Decision:
     """Let the outputs of a superstep count, in graph order, and begin the next one."""
-    paused = False
     for index in sorted(state.settled):
         event = state.settled[index]
         if isinstance(event, Succeeded):
@@ -132,12 +142,12 @@ def _end_superstep(plan: Plan, state: RunState) -> Decision:
                 state.decisions[index] = event.decision
                 state.touched.update(plan.controls.get(index, ()))
         elif isinstance(event, Paused):
-            paused = True
+            state.paused.append(index)
     state.settled.clear()
     if state.failed:
         state.phase = Phase.FAILED
         return Decision(state, ())
-    if paused:
+    if state.paused:
         state.phase = Phase.PAUSED
         return Decision(state, ())
     return _begin_superstep(plan, state)

@@ -36,4 +36,9 @@ class Paused:
     node: int
 
 
-Event = Started | Succeeded | Failed | Paused
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A paused run goes on: what its nodes wait for is being seen to."""
+
+
+Event = Started | Succeeded | Failed | Paused | Resumed

@@ -53,6 +53,7 @@ class PlanNode:
     nested: Nested | None = None
     queue: str = "default"
     is_async: bool = False
+    has_handler: bool = False  #: an interrupt that answers itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,6 +278,7 @@ def _compile_node(
         isinstance(node, GateNode) and bool(getattr(node, "default_open", False)),
         nested,
         is_async=node.is_async,
+        has_handler=isinstance(node, InterruptNode) and node.handler is not None,
     )
 
 
@@ -322,12 +324,13 @@ def _node_to_wire(node: PlanNode) -> list[Any]:
         ],
         node.queue,
         node.is_async,
+        node.has_handler,
     ]
 
 
 def _node_from_wire(index: int, wire: list[Any]) -> PlanNode:
     name, kind, inputs, outputs, needs, watches, gates, targets, *rest = wire
-    open_, nested, queue, is_async = rest
+    open_, nested, queue, is_async, has_handler = rest
     return PlanNode(
         index,
         name,
@@ -352,4 +355,5 @@ def _node_from_wire(index: int, wire: list[Any]) -> PlanNode:
         ),
         queue,
         is_async,
+        has_handler,
     )

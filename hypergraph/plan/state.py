@@ -49,6 +49,7 @@ class RunState:
     levels: tuple[int, ...] | None = None  #: superstep of each node, where it is known beforehand
     missing: list[int] = field(default_factory=list)  #: with `levels`: inputs a node waits for
     horizon: int | None = None  #: with `levels`: no node beyond this superstep starts any more
+    paused: list[int] = field(default_factory=list)  #: nodes that wait, in a run that is paused
     failed: list[int] = field(default_factory=list)  #: nodes that raised
     conflict: Conflict | None = None
 

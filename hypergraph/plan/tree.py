@@ -12,17 +12,24 @@ Task ids follow from the fold: node names from the root joined by ``/``; from th
 node falls due in its run, ``.n`` is appended. Whoever folds the same journal gets the same ids.
 
 A mapped graph node is one task (``kind`` "graph"): what it fans out into is not the tree's affair.
+
+Where data decides, somebody has to say whether a value that a node writes differs from the one that
+stands. For a task its worker says so: `Due.previous` names what to compare with. What a nested run
+hands to the run around it is nobody's task, so comparing becomes one, with the id ``<task>/=``.
+
+An interrupt without a handler is no task either. The fold pauses there, and goes on when an answer
+is folded. One pause is open at a time: the first in graph order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
 from hypergraph.plan.decide import decide
-from hypergraph.plan.events import Event, Failed, Started, Succeeded
+from hypergraph.plan.events import Event, Failed, Paused, Resumed, Started, Succeeded
 from hypergraph.plan.plan import Plan, PlanNode
 from hypergraph.plan.state import Phase, RunState
 
@@ -38,6 +45,9 @@ class Due:
     path: tuple[str, ...]  #: names of the nested graphs from the root, and the node's own
     node: PlanNode
     inputs: dict[str, Ref]  #: input name -> value, for every input but those left to defaults
+    previous: dict[str, Ref] = field(default_factory=dict)
+    #: output name -> value that stands, for outputs whose novelty decides what runs next
+    outputs: dict[str, Ref] | None = None  #: given: do nothing but compare these with `previous`
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,15 @@ class Broken:
     max_iterations: int = 0  #: 0: a conflict
     output: str = ""
     nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """What a paused run waits for."""
+
+    path: tuple[str, ...]  #: of the interrupt
+    output: str  #: name of the value that the answer becomes, in the interrupt's graph
+    value: Ref | None  #: what to show to whoever answers
 
 
 class Frame:
@@ -114,21 +133,31 @@ class RunTree:
         self,
         plan: Plan,
         bound: Mapping[str, Mapping[str, Ref]] | None = None,
+        seeds: Mapping[str, Mapping[str, Ref]] | None = None,
     ) -> None:
         """Make the tree of a run that has not started.
 
         Args:
             plan: The root graph's plan.
             bound: Path of a graph, joined by "/" ("" for the root) -> its bindings.
+            seeds: Path of a nested graph -> defaults of its seeds: a loop begins with a value.
         """
         self.bound = bound or {}
+        self.seeds = seeds or {}
         self.root = Frame(self, plan, None, "")
         self._open: dict[str, tuple[Frame, int]] = {}
+        self._handed: dict[str, dict[str, Ref]] = {}  # outputs of nested runs, being compared
 
     @property
     def phase(self) -> Phase:
         """How the root run goes on."""
         return self.root.state.phase
+
+    @property
+    def pause(self) -> Pause | None:
+        """What the run waits for, if it is paused."""
+        found = self._find_pause(self.root)
+        return None if found is None else found[2]
 
     @property
     def open_tasks(self) -> frozenset[str]:
@@ -154,8 +183,43 @@ class RunTree:
         found = self._open.pop(ended.task, None)
         due: list[Due] = []
         if found is not None:
+            if (handed := self._handed.pop(ended.task, None)) is not None:
+                ended = replace(ended, outputs=handed)
             self._settle(*found, ended, due)
         return due
+
+    def answer(self, ref: Ref) -> list[Due]:
+        """Let the open pause be answered, and return what falls due by it."""
+        found = self._find_pause(self.root)
+        if found is None:
+            return []
+        frame, index, pause = found
+        due: list[Due] = []
+        self._resume(self.root)
+        ended = TaskEnded("", {pause.output: ref})
+        self._settle(frame, index, ended, due)
+        return due
+
+    def _find_pause(self, frame: Frame) -> tuple[Frame, int, Pause] | None:
+        if frame.state.phase is not Phase.PAUSED:
+            return None
+        index = min(frame.state.paused)
+        node = frame.plan.nodes[index]
+        if node.nested is not None:
+            return self._find_pause(frame.nested[node.name])
+        shown = self._find(frame, node.inputs[0])
+        return frame, index, Pause((*frame.path, node.name), node.outputs[0], shown)
+
+    def _resume(self, frame: Frame) -> None:
+        """Let the first of the nodes that wait go on, here and inside it; the others wait again."""
+        first, *others = sorted(frame.state.paused)
+        frame.closed = False
+        frame.state, _ = decide(frame.plan, frame.state, Resumed())
+        for index in others:
+            frame.state, _ = decide(frame.plan, frame.state, Paused(index))
+        node = frame.plan.nodes[first]
+        if node.nested is not None:
+            self._resume(frame.nested[node.name])
 
     def frames(self) -> Iterator[Frame]:
         """Yield the root run and every nested one, outer before inner."""
@@ -184,29 +248,58 @@ class RunTree:
 
     def _decide(self, frame: Frame, event: Event, due: list[Due]) -> None:
         frame.state, ready = decide(frame.plan, frame.state, event)
-        for index in ready:
-            self._open_node(frame, frame.plan.nodes[index], due)
+        # All inputs first: a node that ends at once must not show its outputs to its siblings.
+        opening = [
+            (frame.plan.nodes[i], self._inputs_of(frame, frame.plan.nodes[i])) for i in ready
+        ]
+        for node, inputs in opening:
+            self._open_node(frame, node, inputs, due)
         if frame.state.phase is not Phase.RUNNING and not frame.closed:
             # A nested run without tasks ends while it is opened, and gets here twice.
             frame.closed = True
             if frame.parent is not None:
                 self._close(frame, frame.parent, due)
 
-    def _open_node(self, frame: Frame, node: PlanNode, due: list[Due]) -> None:
+    def _inputs_of(self, frame: Frame, node: PlanNode) -> dict[str, Ref]:
+        return {name: ref for name in node.inputs if (ref := self._find(frame, name)) is not None}
+
+    def _open_node(
+        self, frame: Frame, node: PlanNode, inputs: dict[str, Ref], due: list[Due]
+    ) -> None:
         times = frame.state.starts[node.index]
         label = quote(node.name, safe="")
         task = f"{frame.prefix}{label}" if times == 1 else f"{frame.prefix}{label}.{times}"
-        inputs = {name: ref for name in node.inputs if (ref := self._find(frame, name)) is not None}
         nested = node.nested
+        if node.kind == "interrupt" and not self._asks_worker(frame, node, due):
+            return
         if nested is None or nested.mapped or nested.alone:
             self._open[task] = (frame, node.index)
-            due.append(Due(task, (*frame.path, node.name), node, inputs))
+            previous = self._previous(frame, node.outputs)
+            due.append(Due(task, (*frame.path, node.name), node, inputs, previous))
             return
         child = Frame(self, nested.plan, (frame, node.index), f"{task}/")
         frame.nested[node.name] = child
         # Ends at once when it has nothing to do, and then settles its node from within.
-        given = {nested.inputs[name]: ref for name, ref in inputs.items()}
+        given = dict(self.seeds.get("/".join(child.path), {}))
+        given.update((nested.inputs[name], ref) for name, ref in inputs.items())
         self._start(child, given, 1000, due)
+
+    def _asks_worker(self, frame: Frame, node: PlanNode, due: list[Due]) -> bool:
+        """Carry out an interrupt that needs nobody, or pause at it. True: it has a handler."""
+        output = node.outputs[0]
+        if output in frame.values:
+            passed = TaskEnded("", {output: frame.values[output]}, changed=())
+            self._settle(frame, node.index, passed, due)
+        elif not node.has_handler:
+            self._decide(frame, Paused(node.index), due)
+        else:
+            return True
+        return False
+
+    def _previous(self, frame: Frame, names: Iterable[str]) -> dict[str, Ref]:
+        if frame.state.levels is not None:
+            return {}
+        return {name: frame.values[name] for name in names if name in frame.values}
 
     def _find(self, frame: Frame, name: str) -> Ref | None:
         found = frame.values.get(name)
@@ -217,6 +310,9 @@ class RunTree:
         node = frame.plan.nodes[index]
         assert node.nested is not None
         task = child.prefix[:-1]
+        if child.state.phase is Phase.PAUSED:
+            self._decide(frame, Paused(index), due)
+            return
         if child.state.phase is not Phase.COMPLETED:
             self._settle(frame, index, TaskEnded(task, error=child.error), due)
             return
@@ -226,4 +322,11 @@ class RunTree:
             for inner, outer in node.nested.outputs.items()
             if inner in results
         }
+        previous = self._previous(frame, outputs)
+        if previous:
+            task = f"{task}/="
+            self._open[task] = (frame, index)
+            self._handed[task] = outputs
+            due.append(Due(task, (*frame.path, node.name), node, {}, previous, outputs))
+            return
         self._settle(frame, index, TaskEnded(task, outputs), due)

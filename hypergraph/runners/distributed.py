@@ -12,11 +12,12 @@ from typing import Any, Literal, Self
 from hypergraph.coordinator.fold import RunFold, make_end
 from hypergraph.errors import ResultExpired
 from hypergraph.graph import Graph
-from hypergraph.nodes import FunctionNode, GraphNode
+from hypergraph.nodes import FunctionNode, GraphNode, IfElseNode, InterruptNode, RouteNode
 from hypergraph.plan import compile_plan
 from hypergraph.plan.inputs import feed
 from hypergraph.plan.items import Items, split
 from hypergraph.runners import base
+from hypergraph.runners.answer import answer_run
 from hypergraph.runners.handle import RunHandle
 from hypergraph.runners.map_call import MapCall, MapHandle, MapIterator, no_results
 from hypergraph.runners.mapping import BOARD, PAGES_AHEAD, Feeder
@@ -72,7 +73,13 @@ class DistributedRunner(base.BaseRunner):
             )
         if workers is not None and workers < 1:
             raise ValueError(f"workers={workers}: at least one worker is needed")
-        self.supported_node_types = {FunctionNode, GraphNode}
+        self.supported_node_types = {
+            FunctionNode,
+            GraphNode,
+            IfElseNode,
+            InterruptNode,
+            RouteNode,
+        }
         self._workers = workers
         self._secret = secret
         self._namespace = namespace
@@ -86,8 +93,8 @@ class DistributedRunner(base.BaseRunner):
 
     @property
     def capabilities(self) -> base.RunnerCapabilities:
-        """Function nodes and nested graphs."""
-        return base.RunnerCapabilities(supports_cycles=False)
+        """Cycles and interrupts."""
+        return base.RunnerCapabilities(supports_interrupts=True)
 
     # -- one run --------------------------------------------------------------------------------
 
@@ -191,6 +198,22 @@ class DistributedRunner(base.BaseRunner):
         if meta["kind"] == b"map":
             return MapHandle(session, run_id)
         return RunHandle(session, run_id)
+
+    def resume(self, run_id: str, answers: Mapping[str, Any]) -> RunHandle:
+        """Answer a paused run, from any process, and let it go on.
+
+        Args:
+            run_id: The run.
+            answers: The pause's `response_key` -> the answer, as in ``{"decision": True}``.
+
+        Raises:
+            AlreadyAnswered: The run is not paused, or not any more: the first answer stands.
+            ResultExpired: There is no such run.
+            UnserializableInput: The answer cannot cross to another process.
+            ValueError: The run waits for another answer than this.
+        """
+        answer_run(self._open(), run_id, answers, self._ship)
+        return RunHandle(self._open(), run_id)
 
     def _submit(
         self,

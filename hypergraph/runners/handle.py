@@ -18,9 +18,9 @@ from hypergraph.errors import (
 )
 from hypergraph.plan import Frame, Phase
 from hypergraph.runners.notes import annotate
-from hypergraph.runners.result import RunResult, RunStatus
+from hypergraph.runners.result import PauseInfo, RunResult, RunStatus
 from hypergraph.runners.session import Session
-from hypergraph.store.records import End, Ref, Report, Start
+from hypergraph.store.records import End, Question, Ref, Report, Start
 from hypergraph.values.codec import decode
 from hypergraph.values.digest import digest
 from hypergraph.values.failure import unpack_failure
@@ -119,9 +119,12 @@ class RunHandle:
             timeout: Seconds to wait at most.
             seen: Called about once a second meanwhile.
         """
-        if self._result is None:
-            self._result = self._await_end(timeout, seen)
-        return self._result
+        if self._result is not None:
+            return self._result
+        result = self._await_end(timeout, seen)
+        if not result.paused:  # an answer lets it go on
+            self._result = result
+        return result
 
     def _await_end(self, timeout: float | None, seen: Callable[[], None] | None) -> RunResult:
         session = self._session
@@ -145,11 +148,13 @@ class RunHandle:
     def _read(self, status: str, note: bytes) -> RunResult:
         """Return the result of the run, given how it ended."""
         session = self._session
-        end: End = session.sealer.open(End, note, self.run_id)
         if status == "cancelled":
             raise RunCancelled(self.run_id)
-        fold = session.fold_of(self.run_id)
-        result = RunReader(session, fold).read(end, status)
+        reader = RunReader(session, session.fold_of(self.run_id))
+        if status == "paused":
+            return reader.read_paused(session.sealer.open(Question, note, self.run_id))
+        end: End = session.sealer.open(End, note, self.run_id)
+        result = reader.read(end, status)
         if self._once:
             session.store.forget(self.run_id)
         return result
@@ -165,18 +170,29 @@ class RunReader:
 
     def read(self, end: End, status: str) -> RunResult:
         """Return the run's result."""
-        root = self._fold.tree.root
-        frames = list(self._fold.tree.frames())
-        wanted = {id(f): self._names(f) for f in frames}
-        refs = [ref for f in frames for name, ref in f.results().items() if name in wanted[id(f)]]
-        if end.error is not None:
-            refs.append(end.error)
-        self._fetch(refs)
-        result = self._read_frame(root, wanted)
-        result.run_id = self._fold.run_id
+        result = self._read_all([] if end.error is None else [end.error])
         if status == "failed":
             result.error = self._error_of(end)
             annotate(result.error, run_id=self._fold.run_id)
+        return result
+
+    def read_paused(self, question: Question) -> RunResult:
+        """Return what there is so far, and what the run waits for."""
+        shown = question.value
+        result = self._read_all([] if shown is None else [shown])
+        value = None if shown is None else decode(self._data[shown[0]])
+        result.status = RunStatus.PAUSED
+        result.pause = PauseInfo(question.path, question.output, value)
+        return result
+
+    def _read_all(self, more: list[Ref]) -> RunResult:
+        """Return the values of all frames, with the bytes of `more` fetched along the way."""
+        frames = list(self._fold.tree.frames())
+        wanted = {id(f): self._names(f) for f in frames}
+        refs = [ref for f in frames for name, ref in f.results().items() if name in wanted[id(f)]]
+        self._fetch([*refs, *more])
+        result = self._read_frame(self._fold.tree.root, wanted)
+        result.run_id = self._fold.run_id
         return result
 
     def _names(self, frame: Frame) -> tuple[str, ...]:

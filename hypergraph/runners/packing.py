@@ -72,6 +72,7 @@ def pack_spec(parcel: Parcel, graph: Graph, plan: Plan, ship: Ship) -> tuple[str
     packer = Packer(ship)
     nodes: dict[str, str] = {}
     bound: dict[str, dict[str, Ref]] = {}
+    seeds: dict[str, dict[str, Ref]] = {}
     for path, inner in _open_graphs(graph, ""):
         bindings = inner.inputs.bound
         if bindings:
@@ -85,11 +86,22 @@ def pack_spec(parcel: Parcel, graph: Graph, plan: Plan, ship: Ship) -> tuple[str
                 nodes[where] = parcel.add_code(packer.pack_node(node))
             elif _is_one_piece(node):
                 nodes[where] = parcel.add_code(packer.pack_graph(node.graph))
-    spec = GraphSpec(plan, nodes, bound)
+            elif refs := _pack_seeds(parcel, node, ship):
+                seeds[where] = refs
+    spec = GraphSpec(plan, nodes, bound, seeds)
     data = spec.to_bytes()
     key = digest(data)
     parcel.shared[key] = data
     return key, spec
+
+
+def _pack_seeds(parcel: Parcel, node: GraphNode, ship: Ship) -> dict[str, Ref]:
+    """Pack the defaults of a nested graph's seeds: its loops begin with a value, given or not."""
+    return {
+        inner: parcel.add_shared(encode(node.get_default_for(name), where=f"$.{name}", ship=ship))
+        for name, inner in node.param_of.items()
+        if inner in node.graph.inputs.seeds and node.has_default_for(name)
+    }
 
 
 def pack_whole(parcel: Parcel, graph: Graph, ship: Ship) -> str:

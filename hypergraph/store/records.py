@@ -15,6 +15,8 @@ or another task:
     crash    "crash"    namespace, run
     end      "end"      namespace, run
     map      "map"      namespace, run, map
+    pause    "pause"    namespace, run
+    answer   "answer"   namespace, run, epoch
     page     "page"     namespace, run, map, first item
     results  "results"  namespace, run, map, first item
 """
@@ -48,17 +50,24 @@ class GraphSpec:
     plan: Plan
     nodes: Mapping[str, str]  #: path of a node, joined by "/" -> digest of its code
     bound: Mapping[str, Mapping[str, Ref]]  #: path of a graph, "" for the root -> its bindings
+    seeds: Mapping[str, Mapping[str, Ref]] = field(default_factory=dict)
+    #: path of a nested graph -> defaults of its seeds
 
     def to_bytes(self) -> bytes:
         """Return the spec as bytes; equal graphs give equal bytes within one process."""
-        wire = [self.plan.to_wire(), dict(self.nodes), {k: dict(v) for k, v in self.bound.items()}]
+        wire = [
+            self.plan.to_wire(),
+            dict(self.nodes),
+            {path: dict(refs) for path, refs in self.bound.items()},
+            {path: dict(refs) for path, refs in self.seeds.items()},
+        ]
         return bytes(msgpack.packb(wire))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> GraphSpec:
         """Return the spec that `to_bytes` wrote."""
-        plan, nodes, bound = msgpack.unpackb(data)
-        return cls(Plan.from_wire(plan), nodes, bound)
+        plan, nodes, bound, seeds = msgpack.unpackb(data)
+        return cls(Plan.from_wire(plan), nodes, bound, seeds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +86,13 @@ class Order:
     """What a worker has to know to carry out a task."""
 
     path: str  #: of the node, joined by "/"
-    kind: str  #: "function", "gate", "map", "gather" or "graph"
+    kind: str  #: "function", "gate", "interrupt", "map", "gather", "graph" or "compare"
     code: str  #: digest of the node's code, or of the graph inside it
     inputs: Mapping[str, Ref]
     border: Sequence[Any] = ()  #: of a nested graph: how names cross it; see `Border`
+    previous: Mapping[str, Ref] = field(default_factory=dict)
+    #: output name -> value that stands; the report says which outputs differ from it
+    outputs: Mapping[str, Ref] = field(default_factory=dict)  #: of kind "compare"
 
 
 class Border(NamedTuple):
@@ -129,6 +141,28 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What a paused run waits for."""
+
+    path: str  #: of the interrupt, joined by "/"
+    output: str  #: what the answer becomes, in the interrupt's graph
+    value: Ref | None = None  #: what to show to whoever answers
+
+    @property
+    def key(self) -> str:
+        """The name under which the answer is given: ``decision``, or ``outer.inner.decision``."""
+        return ".".join([*self.path.split("/")[:-1], self.output])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What somebody answered."""
+
+    key: str
+    value: Ref
+
+
+@dataclass(frozen=True, slots=True)
 class MapSpec:
     """What a worker has to know to carry out items of a map."""
 
@@ -148,6 +182,8 @@ _RECORDS: dict[type[Any], str] = {
     Report: "commit",
     End: "end",
     MapSpec: "map",
+    Question: "pause",
+    Answer: "answer",
 }
 
 

@@ -232,6 +232,11 @@ class RedisStore:
         """End a run that has not ended. Returns the status it had, or "gone"."""
         return _text(self.link.script("cancel", self.keys.run(run_id), note)[0])
 
+    def answer(self, run_id: str, epoch: str, payload: bytes, digest: str, value: bytes) -> str:
+        """Let a paused run go on. Returns the status it had: "paused" if this answer won."""
+        answer = self.link.script("answer", self.keys.run(run_id), epoch, payload, digest, value)
+        return _text(answer[0])
+
     def forget(self, run_id: str) -> None:
         """Drop the values of a run that has ended."""
         self.link.script("forget", self.keys.run(run_id))

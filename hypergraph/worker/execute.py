@@ -17,12 +17,14 @@ from hypergraph.errors import (
     NodeExited,
     PayloadError,
     StateLost,
+    StoreUnavailable,
     UnserializableResult,
 )
 from hypergraph.nodes import FunctionNode, GateNode
 from hypergraph.plan.items import split
 from hypergraph.runners.call import call_node, choose, spare_for
 from hypergraph.runners.inline import Outcome, prepare
+from hypergraph.runners.state import differs
 from hypergraph.store.contract import Claim, Commit, RangeClaim, RangeCommit, TaskRecord
 from hypergraph.store.records import (
     Border,
@@ -118,21 +120,25 @@ class Executor:
         values: dict[str, bytes] = {}
         items: Sequence[Any] = ()
         try:
+            inputs = self.values.load(run_id, order.inputs)
+            outputs: dict[str, Any] = {}
+            decision = None
+            if order.kind == "map":
+                return self._split(run_id, claim.task, order, inputs)
             if order.kind == "gather":
                 rows, items = self._collect(run_id, claim.task)
-                outputs, decision = _gather(Border(*order.border), rows), None
-            else:
-                inputs = self.values.load(run_id, order.inputs)
-                if order.kind == "map":
-                    return self._split(run_id, claim.task, order, inputs)
+                outputs = _gather(Border(*order.border), rows)
+            elif order.kind != "compare":
                 outputs, decision = self._call(run_id, claim.task, order, inputs)
+            changed = self._find_changed(run_id, order, inputs, outputs)
             refs = {}
             for name, value in outputs.items():
                 data = encode(value, where=f"$.{name}", error=self._unserializable(order.path))
                 refs[name] = self._put(values, data)
             report = Report(
                 refs,
-                decision=decision,
+                changed,
+                decision,
                 worker=self.worker,
                 started_ms=started_ms,
                 took_us=int((time.perf_counter() - clock) * 1e6),
@@ -144,6 +150,8 @@ class Executor:
             kind = "fail"
         except MissingModule as error:
             raise NotHere(error.module) from error
+        except StoreUnavailable:
+            raise
         except Exception as error:
             attempt = int(claim.attempt)
             packed = pack_failure(
@@ -167,6 +175,31 @@ class Executor:
         )
         payload = self.sealer.seal(report, run_id, claim.task, epoch)
         return Commit(claim.task, claim.attempt, "fail", payload, values)
+
+    def _find_changed(
+        self, run_id: str, order: Order, inputs: dict[str, Any], outputs: dict[str, Any]
+    ) -> list[str] | None:
+        """Return the outputs that differ from the values that stand; None where nobody asks.
+
+        An object that a node was given and returns is the same object, as in one process. Any other
+        is compared with a copy of the value that stands.
+        """
+        if order.kind == "compare":
+            outputs = self.values.load(run_id, order.outputs)
+        elif not order.previous:
+            return None
+        given = {tuple(ref): inputs[name] for name, ref in order.inputs.items()}
+        changed = []
+        for name, value in outputs.items():
+            ref = order.previous.get(name)
+            if ref is None:
+                changed.append(name)
+                continue
+            key = tuple(ref)
+            old = given[key] if key in given else self.values.load(run_id, {name: ref})[name]
+            if differs(old, value):
+                changed.append(name)
+        return changed
 
     def _failure(
         self,

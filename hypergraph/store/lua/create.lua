@@ -32,5 +32,5 @@ if map ~= "" then
     "total", take(), "window", take(), "stops", take(), "spec", take())
 end
 local over = take()
-if over ~= "" then finish(over, take(), 1) end
+if over ~= "" then close(over, take(), 1) end
 return 1

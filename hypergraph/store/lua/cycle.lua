@@ -79,7 +79,7 @@ if not replay then
       advanced, applied = 1, to
       local over = add_tasks(to)
       if over then
-        finish(over, take(), seq)
+        close(over, take(), seq)
         return {"ended", over, accepted}
       end
     end

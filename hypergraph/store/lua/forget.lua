@@ -1,7 +1,8 @@
 -- forget() -> 1
 --
 -- Drops the values of a run that has ended: its reader has them. The record stays its time.
-if redis.call("hget", KEYS[1], "status") == "running" then return 0 end
+local status = redis.call("hget", KEYS[1], "status")
+if status == "running" or status == "paused" then return 0 end
 redis.call("unlink", key("values"))
 for _, map in ipairs(redis.call("smembers", key("maps"))) do
   local m = "m:" .. map .. ":"

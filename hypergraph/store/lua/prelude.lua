@@ -114,6 +114,18 @@ local function finish(status, note, seq)
   end
 end
 
+-- Stop until somebody answers. Nothing is under way in a paused run: it holds no lease.
+local function pause(note, seq)
+  redis.call("hset", KEYS[1], "status", "paused")
+  log(seq + 1, "k", "pause", "p", note)
+  redis.call("xadd", key("end"), "1-0", "status", "paused", "p", note)
+end
+
+-- End or pause, as a coordinator decided.
+local function close(status, note, seq)
+  if status == "paused" then pause(note, seq) else finish(status, note, seq) end
+end
+
 -- Add what fell due, and note how far the journal has been decided on. Returns the status the run
 -- ends with, or nothing; the note follows in the arguments.
 local function add_tasks(to)
