@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
+from pathlib import Path
 
 import pytest
 
+from hypergraph import DistributedRunner
+from hypergraph.worker.local import LocalWorkers, local_config
+from tests.ledger import Ledger
 from tests.redis_server import RedisServer
 
 _NUMBERS = count(1)
@@ -41,3 +45,31 @@ def make_redis() -> Iterator[Callable[..., RedisServer]]:
             return servers.enter_context(RedisServer(settings, tcp=tcp))
 
         yield make
+
+
+#: What the shared workers and the shared runner sign with.
+SECRET = b"a secret of the tests"
+
+
+@pytest.fixture(scope="session")
+def workers(redis_server: RedisServer) -> Iterator[LocalWorkers]:
+    """Two worker processes that all tests share. Do not kill them."""
+    config = local_config(redis_server.url, secret=SECRET, namespace="shared", processes=2)
+    workers = LocalWorkers(config)
+    workers.start()
+    yield workers
+    workers.stop()
+
+
+@pytest.fixture(scope="session")
+def runner(redis_server: RedisServer, workers: LocalWorkers) -> Iterator[DistributedRunner]:
+    """A runner for the shared workers. Do not close it."""
+    namespace = workers.config.namespace
+    with DistributedRunner(redis_server.url, secret=SECRET, namespace=namespace) as runner:
+        yield runner
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """A file that nodes write down what they do in."""
+    return Ledger(tmp_path / "ledger")
