@@ -149,15 +149,11 @@ def code_id(thing: FunctionType | type) -> str:
     classes and constants that it uses count as parts of it; installed packages count
     by name.
     """
-    hasher = sha256()
-    for part in _Reading().parts_of(thing):
-        hasher.update(part.encode("utf-8", "backslashreplace"))
-        hasher.update(b"\0")
-    return hasher.hexdigest()
+    return sha256(_read_alone(thing).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
-_CONTAINERS = (tuple, list, set, frozenset, dict)
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, type(Ellipsis)})
+_CONTAINERS = frozenset({tuple, list, set, frozenset, dict})
 #: Attributes of a class that say where it was made or cache what other attributes say.
 _NOT_CODE = frozenset(
     {
@@ -177,101 +173,113 @@ _NOT_CODE = frozenset(
 
 
 class _Reading:
-    """One walk over code. Things met before count by the number of their first visit."""
+    """One walk over code. What was met before counts by the number of its first visit."""
 
     def __init__(self) -> None:
-        self.seen: dict[int, int] = {}
-        self.kept: list[Any] = []  #: keeps ids in `seen` from being used again
+        self.parts: list[str] = []  #: texts that tell what was read from anything else
+        self._seen: dict[int, int] = {}
+        self._kept: list[Any] = []  #: keeps ids in `_seen` from being used again
 
-    def parts_of(self, thing: Any, names: frozenset[str] = frozenset()) -> Iterator[str]:
-        """Yield texts that tell `thing` from every other.
+    def read(self, thing: Any, names: frozenset[str] = frozenset()) -> None:
+        """Add what tells `thing` from every other thing.
 
         Args:
             thing: Anything that code can refer to.
             names: Names in the code that refers to it: of a module only these count.
         """
-        if isinstance(thing, _PLAIN):
-            yield repr(thing)
+        cls = type(thing)
+        if cls in _PLAIN:
+            self.parts.append(repr(thing))
             return
-        if id(thing) in self.seen:
-            yield f"again {self.seen[id(thing)]}"
+        number = self._seen.setdefault(id(thing), len(self._seen))
+        if number < len(self._kept):
+            self.parts.append(f"again {number}")
             return
-        self.seen[id(thing)] = len(self.seen)
-        self.kept.append(thing)
-        yield type(thing).__name__
-        if type(thing) in _CONTAINERS:
-            yield from self._of_container(thing)
-        elif isinstance(thing, CodeType):
-            yield from self._of_code(thing)
-        elif isinstance(thing, FunctionType):
-            yield from self._of_function(thing)
+        self._kept.append(thing)
+        self.parts.append(cls.__name__)
+        if cls in _CONTAINERS:
+            self._read_container(thing)
+        elif cls is CodeType:
+            self._read_code(thing)
+        elif cls is FunctionType:
+            self._read_function(thing)
         elif isinstance(thing, type):
-            yield from self._of_class(thing)
+            self._read_class(thing)
         elif isinstance(thing, ModuleType):
-            yield from self._of_module(thing, names)
+            self._read_module(thing, names)
         else:
-            yield from self._of_object(thing)
+            self._read_object(thing)
 
-    def _of_container(self, thing: Any) -> Iterator[str]:
-        yield str(len(thing))
+    def _read_container(self, thing: Any) -> None:
+        self.parts.append(str(len(thing)))
         if len(thing) > _LONG:
             return
         if isinstance(thing, set | frozenset):  # their order differs between processes
-            yield from sorted("\0".join(_Reading().parts_of(entry)) for entry in thing)
+            self.parts.extend(sorted(map(_read_alone, thing)))
+        elif isinstance(thing, dict):
+            for key, value in thing.items():
+                self.read(key)
+                self.read(value)
         else:
-            for entry in thing.items() if isinstance(thing, dict) else thing:
-                yield from self.parts_of(entry)
+            for entry in thing:
+                self.read(entry)
 
-    def _of_code(self, code: CodeType) -> Iterator[str]:
-        yield code.co_qualname
-        yield code.co_code.hex()
-        yield code.co_exceptiontable.hex()
-        yield repr((code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
-        yield repr((code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount))
-        yield str(code.co_flags)
+    def _read_code(self, code: CodeType) -> None:
+        names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+        counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
+        self.parts.append(
+            f"{code.co_qualname} {names} {counts} {code.co_flags} {code.co_code.hex()} "
+            f"{code.co_exceptiontable.hex()}"
+        )
         for constant in code.co_consts:
-            yield from self.parts_of(constant)
+            self.read(constant)
 
-    def _of_function(self, function: FunctionType) -> Iterator[str]:
+    def _read_function(self, function: FunctionType) -> None:
         if origin_of(function.__module__ or "") is not Origin.USER:
-            yield f"{function.__module__}.{function.__qualname__}"
+            self.parts.append(f"{function.__module__}.{function.__qualname__}")
             return
-        yield from self.parts_of(function.__code__)
-        yield from self.parts_of(function.__defaults__)
-        yield from self.parts_of(function.__kwdefaults__)
+        self.read(function.__code__)
+        self.read(function.__defaults__)
+        self.read(function.__kwdefaults__)
         names = frozenset(names_in(function.__code__))
         for cell in function.__closure__ or ():
-            yield from self.parts_of(_content(cell), names)
+            self.read(_content(cell), names)
         for name in sorted(names):
             if name in function.__globals__:
-                yield name
-                yield from self.parts_of(function.__globals__[name], names)
+                self.parts.append(name)
+                self.read(function.__globals__[name], names)
             elif name in sys.modules and origin_of(name) is Origin.USER:  # it is imported inside
-                yield from self.parts_of(sys.modules[name], names)
+                self.read(sys.modules[name], names)
 
-    def _of_class(self, cls: type) -> Iterator[str]:
-        yield f"{cls.__module__}.{cls.__qualname__}"
+    def _read_class(self, cls: type) -> None:
+        self.parts.append(f"{cls.__module__}.{cls.__qualname__}")
         if origin_of(cls.__module__) is not Origin.USER:
             return
         for base in cls.__bases__:
-            yield from self.parts_of(base)
+            self.read(base)
         for name in sorted(cls.__dict__.keys() - _NOT_CODE):
-            yield name
-            yield from self.parts_of(cls.__dict__[name])
+            self.parts.append(name)
+            self.read(cls.__dict__[name])
 
-    def _of_module(self, module: ModuleType, names: frozenset[str]) -> Iterator[str]:
-        yield module.__name__
+    def _read_module(self, module: ModuleType, names: frozenset[str]) -> None:
+        self.parts.append(module.__name__)
         if origin_of(module.__name__) is Origin.USER:
             for name in sorted(names & module.__dict__.keys()):
-                yield name
-                yield from self.parts_of(module.__dict__[name], names)
+                self.parts.append(name)
+                self.read(module.__dict__[name], names)
 
-    def _of_object(self, thing: Any) -> Iterator[str]:
-        yield f"{type(thing).__module__}.{type(thing).__qualname__}"
+    def _read_object(self, thing: Any) -> None:
+        self.parts.append(f"{type(thing).__module__}.{type(thing).__qualname__}")
         for name in ("__func__", "__wrapped__", "fget", "fset", "func"):
             inner = getattr(thing, name, None)
             if isinstance(inner, FunctionType):
-                yield from self.parts_of(inner)
+                self.read(inner)
+
+
+def _read_alone(thing: Any) -> str:
+    reading = _Reading()
+    reading.read(thing)
+    return "\0".join(reading.parts)
 
 
 def names_in(code: CodeType) -> Iterator[str]:
@@ -287,6 +295,31 @@ def _content(cell: Any) -> Any:
         return cell.cell_contents
     except ValueError:  # empty: the function was pickled before its neighbour was defined
         return None
+
+
+def home_of(cls: type) -> str:
+    """Return what tells whether a class of the same name elsewhere is the same one.
+
+    That is its `code_id`; for a class of a script, the path of the script, since all
+    scripts are called ``__main__``; and nothing if its name does not lead to it.
+    """
+    if find(cls.__module__, cls.__qualname__) is not cls:
+        return ""
+    return _script() if cls.__module__ in MAIN_MODULES else code_id(cls)
+
+
+def may_stand_for(found: type, home: str) -> bool:
+    """Whether `found` is a class of this process whose like was sent from `home`.
+
+    Classes of modules may, whatever code they have by now. Those of scripts may if it
+    is the same script.
+    """
+    return found.__module__ not in MAIN_MODULES or (home != "" and home == _script())
+
+
+def _script() -> str:
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    return "" if path is None else f"script {os.path.abspath(path)}"
 
 
 def reference_to(thing: Any) -> tuple[str, str] | None:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from cloudpickle import cloudpickle
 
 from hypergraph.values import rebuild, special
-from hypergraph.values.code_id import code_id, find, reference_to
+from hypergraph.values.code_id import home_of, reference_to
 from hypergraph.values.lazy_imports import SENT, imported_modules
 from hypergraph.values.policy import Policy
 
@@ -53,8 +53,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if not self.policy.by_value(module):
             return self._by_name(cls, module, cloudpickle._class_reduce)
         maker, args, state, *_ = cloudpickle._dynamic_class_reduce(cls)
-        code = code_id(cls) if find(module or "", cls.__qualname__) is cls else ""
-        made_from = (module, cls.__qualname__, code, maker, args)
+        made_from = (module, cls.__qualname__, home_of(cls), maker, args)
         return rebuild.make_class, made_from, state, None, None, rebuild.set_class_state
 
     def reduce_function(self, function: FunctionType) -> Any:

@@ -23,7 +23,7 @@ from weakref import WeakSet
 from cloudpickle import cloudpickle
 
 from hypergraph.errors import MissingModule
-from hypergraph.values.code_id import MAIN_MODULES, code_id, find, unwrapped
+from hypergraph.values.code_id import find, home_of, may_stand_for, unwrapped
 from hypergraph.values.lazy_imports import SENT, globals_with_imports
 
 #: Classes that were made from a pickle. Only these take the state that pickles bring:
@@ -32,14 +32,14 @@ _made: WeakSet[type] = WeakSet()
 
 
 def make_class(
-    module: str, qualname: str, code: str, maker: Callable[..., type], args: tuple[Any, ...]
+    module: str, qualname: str, home: str, maker: Callable[..., type], args: tuple[Any, ...]
 ) -> type:
     """Return the class `qualname` of `module`, as seen by a process that reads.
 
     Args:
         module: Where the class was defined.
         qualname: Its name there.
-        code: Its `code_id`, or empty if it has no name where it came from.
+        home: Where it came from, see :func:`code_id.home_of`.
         maker: Makes an empty class from `args`; a function of cloudpickle.
         args: The last but one is the id under which cloudpickle knows the class.
     """
@@ -47,21 +47,20 @@ def make_class(
     if known is not None:
         return known
     found = find(module, qualname, load=True)
-    # Every script is called __main__: two of them may have different classes of one name.
-    if isinstance(found, type) and (module not in MAIN_MODULES or code_id(found) == code):
+    if isinstance(found, type) and may_stand_for(found, home):
         return _track(args[-2], found)
     return _new(qualname, maker, args)
 
 
 def make_class_to_execute(
-    module: str, qualname: str, code: str, maker: Callable[..., type], args: tuple[Any, ...]
+    module: str, qualname: str, home: str, maker: Callable[..., type], args: tuple[Any, ...]
 ) -> type:
     """Return the class as seen by a process that executes shipped code."""
     known = _known(args[-2])
-    if known is not None and (known in _made or not code or code_id(known) == code):
+    if known is not None and (known in _made or not home or home_of(known) == home):
         return known
-    found = find(module, qualname) if code else None
-    if isinstance(found, type) and code_id(found) == code:
+    found = find(module, qualname) if home else None
+    if isinstance(found, type) and home_of(found) == home:
         return _track(args[-2], found)
     if known is not None:  # this process took its own class before its twin changed elsewhere
         cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.pop(args[-2], None)

@@ -376,7 +376,8 @@ def test_a_script_that_runs_again_reads_instances_as_its_own_and_another_does_no
     sent = run_script(tmp_path, first).strip()
 
     assert run_script(tmp_path, first, sent) == "True first\n"
-    assert run_script(tmp_path, first.replace('"first"', '"second"'), sent) == "False first\n"
+    (tmp_path / "other").mkdir()
+    assert run_script(tmp_path / "other", first, sent) == "False first\n"
 
 
 def test_an_exception_arrives_with_type_notes_cause_and_remote_traceback(
@@ -442,3 +443,16 @@ def test_a_worker_of_some_modules_runs_these_and_refuses_code(
         for refused, ship, named in refusals:
             with pytest.raises(UntrustedPayload, match=named):
                 worker.call(refused, ship=ship, x=1)
+
+
+def test_a_script_that_executes_what_it_packed_uses_its_own_classes(tmp_path: Path) -> None:
+    out = run_script(
+        tmp_path,
+        """
+        from hypergraph.values.codec import decode, encode
+        class Doc: pass
+        print(type(decode(encode(Doc()), prefer="shipped")) is Doc)
+        """,
+    )
+
+    assert out == "True\n"
