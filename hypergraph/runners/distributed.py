@@ -54,6 +54,9 @@ class DistributedRunner(base.BaseRunner):
     >>> runner.map(graph, {"doc": docs}, map_over="doc")  # doctest: +SKIP
     """
 
+    #: A worker or client that is silent for this long is dead. Tests scale it down.
+    lease_s = 5.0
+
     def __init__(
         self,
         url: str | None = None,
@@ -484,7 +487,7 @@ class DistributedRunner(base.BaseRunner):
                 # After a fork, Redis and workers belong to the parent; its connections too.
                 self._pid, self._session, self._cluster = os.getpid(), None, None
             if self._session is None:
-                url, secret, lease_s = self.url, self._secret, 5.0
+                url, secret = self.url, self._secret
                 if url is None:
                     from hypergraph.embedded.cluster import LocalCluster
 
@@ -497,7 +500,7 @@ class DistributedRunner(base.BaseRunner):
                     secret=secret,
                     keep_s=self._keep_s,
                     local=self._cluster is not None,
-                    lease_s=lease_s,
+                    lease_s=self.lease_s,
                 )
             return self._session
 

@@ -129,8 +129,9 @@ class RunHandle:
     def _await_end(self, timeout: float | None, seen: Callable[[], None] | None) -> RunResult:
         session = self._session
         deadline = None if timeout is None else time.monotonic() + timeout
+        most = session.reconciler.every_s
         while True:
-            left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
+            left = most if deadline is None else min(most, deadline - time.monotonic())
             ended = session.store.wait_end(self.run_id, max(left, 0.0))
             if ended is not None:
                 return self._read(*ended)

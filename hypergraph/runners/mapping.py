@@ -154,6 +154,7 @@ class MapReader:
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 raise TimeoutError(f"map {run_id} has not ended; it goes on")
             session.look_after()
-            after = session.store.wait_map(run_id, BOARD, after, 1.0)
+            every_s = session.reconciler.every_s
+            after = session.store.wait_map(run_id, BOARD, after, every_s)
             if after == "end":
                 after = "0"

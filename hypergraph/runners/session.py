@@ -74,7 +74,9 @@ class Session:
         self.tickets = Tickets(self.waiting, self.store.keys, self.sealer)
         self.specs = SpecCache(self.store)
         self.coordinator = Coordinator(self.store, self.sealer, self.tickets, self.specs)
-        self.reconciler = Reconciler(self.coordinator, crash_of_host, lease_s=lease_s)
+        self.reconciler = Reconciler(
+            self.coordinator, crash_of_host, lease_s=lease_s, every_s=lease_s / 5
+        )
         self._origin = _describe_process()
         self._sent: set[str] = set()
         self._workers: tuple[float, dict[str, dict[str, str]]] = (0.0, {})

@@ -184,8 +184,8 @@ class Supervisor:
         if running:
             for marked in running:
                 logger.warning(
-                    "Child %s (pid %d) has died: %s. It was in run %s, %s%s. That runs again, unless "
-                    "it is the third time.",
+                    "Child %s (pid %d) has died: %s. It was in run %s, %s%s. That runs again, "
+                    "unless it is the third time.",
                     child.name,
                     child.pid,
                     death,

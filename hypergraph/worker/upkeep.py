@@ -77,7 +77,7 @@ class Upkeep:
     def tick(self) -> None:
         """Look after runs and other hosts, once.
 
-        Not when this host itself is behind with its heartbeats: it would find itself among the dead.
+        Not when this host itself is behind with its heartbeats: it would be among the dead.
         """
         beaten_at = self._beaten_at
         if beaten_at is not None and time.monotonic() - beaten_at < self.config.lease_s / 2:
