@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from itertools import count
 from types import FrameType
 
 from hypergraph.store.link import Link
@@ -33,6 +34,7 @@ class StandIn:
         self.store = RedisStore(Link(config.url), config.namespace)
         self.mark = Mark.attach(config.mark_path, config.threads)
         self.asked = threading.Event()
+        self.calls = count(1)
 
     def say(self, word: str, pid: int = 0) -> None:
         with open(LEDGER, "a") as ledger:
@@ -57,8 +59,8 @@ class StandIn:
         return 0
 
     def work(self) -> None:
-        self.store.hold(self.config.worker_id, self.slot, RUN)
-        while not self.cycle(1, want=1) and not self.asked.wait(0.02):
+        self.note("SADD")
+        while not self.cycle(want=1) and not self.asked.wait(0.02):
             pass
         if BEHAVIOUR != "between":
             place = self.mark.slot(0)
@@ -71,16 +73,22 @@ class StandIn:
         self.say("began")
 
     def give_back(self) -> None:
-        self.cycle(2, want=0)
-        self.store.unhold(self.config.worker_id, self.slot, RUN)
+        self.cycle(want=0)
+        self.note("SREM")
         self.mark.slot(0).leave()
 
-    def cycle(self, call: int, want: int) -> int:
-        queue = self.config.full_queues[0]
+    def cycle(self, want: int) -> int:
+        """Give back what the slot holds, and claim so many tasks. Returns how many there were."""
+        queue, call = self.config.full_queues[0], next(self.calls)
         answer = self.store.cycle(
             RUN, slot=self.slot, epoch="", call=call, want=want, queue=queue, after=0
         )
         return len(answer.claims)
+
+    def note(self, command: str) -> None:
+        """Add the run to those in which the host may hold something, or drop it."""
+        key = self.store.keys.held(self.config.worker_id)
+        self.store.link.pipeline([(command, key, f"{self.slot} {RUN}")])
 
 
 if __name__ == "__main__":

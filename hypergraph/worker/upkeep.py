@@ -100,9 +100,7 @@ class Upkeep:
                 logger.exception("Run %s: what %s held could not be reaped.", run_id, child.name)
                 done = False
             else:
-                for slot, held_in in held:
-                    if held_in == run_id:
-                        store.unhold(worker, slot, run_id)
+                self._note("SREM", [place for place in held if place[1] == run_id])
         return done
 
     def bury(self) -> None:
@@ -154,10 +152,21 @@ class Upkeep:
             "This host was out of touch for longer than its lease. What it held has gone to "
             "others, and it goes on with new work."
         )
-        for child in children:
-            for marked in child.mark.read_all():
-                slot = f"{child.slots}{marked.slot}"
-                self.store.hold(self.config.worker_id, slot, marked.run_id)
+        self._note(
+            "SADD",
+            [
+                (f"{child.slots}{marked.slot}", marked.run_id)
+                for child in children
+                for marked in child.mark.read_all()
+            ],
+        )
+
+    def _note(self, command: str, places: Sequence[tuple[str, str]]) -> None:
+        """Add places to the list of where our slots may hold something, or drop them from it."""
+        if places:
+            key = self.store.keys.held(self.config.worker_id)
+            members = [f"{slot} {run_id}" for slot, run_id in places]
+            self.store.link.pipeline([(command, key, *members)])
 
 
 def find_blame(run_id: str, slots: str, running: Sequence[Marked], death: Death) -> Iterator[Blame]:
