@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from hypergraph.plan import Broken, Due, Phase, RunTree, TaskEnded
+from hypergraph.plan import Broken, Due, Frame, Phase, RunTree, TaskEnded
 from hypergraph.store.contract import Advance, Entry, TaskRecord
 from hypergraph.store.records import (
     SMALL_BYTES,
@@ -107,6 +107,13 @@ class RunFold:
     def _take(self, due: Sequence[Due]) -> None:
         self._due.extend((self.seq, task) for task in due)
 
+    def wanted(self, frame: Frame) -> tuple[str, ...]:
+        """Return the names that the result of a run or nested run gives back."""
+        if frame.parent is None and self.started.select is not None:
+            return tuple(self.started.select)
+        plan = frame.plan
+        return plan.outputs if plan.selected is None else plan.selected
+
     def has_news(self, applied: int) -> bool:
         """Whether something has to be added or ended, given that `applied` was decided on."""
         return self.is_over or any(seq > applied for seq, _ in self._due)
@@ -184,9 +191,11 @@ def make_end(fold: RunFold, sealer: Sealer) -> tuple[str, bytes]:
     if (pause := fold.tree.pause) is not None:
         question = Question("/".join(pause.path), pause.output, pause.value)
         return "paused", sealer.seal(question, fold.run_id)
-    results = root.results()
+    wanted = fold.wanted(root)
+    results = {name: ref for name, ref in root.results().items() if name in wanted}
+    nested = bool(root.nested)
     if fold.tree.phase is Phase.COMPLETED:
-        return "completed", sealer.seal(End(results), fold.run_id)
+        return "completed", sealer.seal(End(results, nested=nested), fold.run_id)
     error = root.error
     if isinstance(error, Broken):
         broken = {
@@ -195,10 +204,11 @@ def make_end(fold: RunFold, sealer: Sealer) -> tuple[str, bytes]:
             "output": error.output,
             "nodes": list(error.nodes),
         }
-        end = End(results, broken=broken, text="a rule of the plan was broken")
+        end = End(results, broken=broken, text="a rule of the plan was broken", nested=nested)
     elif isinstance(error, Report):
-        end = End(results, error=error.error, text=error.text)
+        end = End(results, error=error.error, text=error.text, nested=nested)
     else:
         task = error.fields["task"].decode()
-        end = End(results, broken={"crash": task, "p": error.fields["p"]}, text="a worker died")
+        broken = {"crash": task, "p": error.fields["p"]}
+        end = End(results, broken=broken, text="a worker died", nested=nested)
     return "failed", sealer.seal(end, fold.run_id)

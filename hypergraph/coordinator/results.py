@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hypergraph.store.records import Sealer
+from hypergraph.values.codec import decode
 from hypergraph.values.failure import describe_failure
-from hypergraph.values.results import Row, unpack_rows
+from hypergraph.values.results import Decode, Row, unpack_rows
 
 #: What stands before the packed failure of an item that killed its workers. `reap_map` writes it:
 #: it fails an item in one script, and has no worker left to seal a result.
@@ -14,7 +15,7 @@ _CRASH = b"crash:"
 
 
 def open_rows(
-    sealer: Sealer, run_id: str, map_: str, start: int, sealed: bytes, *, shipped: bool = False
+    sealer: Sealer, run_id: str, map_: str, start: int, sealed: bytes, decode: Decode = decode
 ) -> Iterator[Row]:
     """Return the results of a committed range, in order of items.
 
@@ -24,7 +25,7 @@ def open_rows(
         map_: The map.
         start: The range's first item.
         sealed: What was committed.
-        shipped: Whether the reader executes shipped code; see `codec.decode`.
+        decode: The reader's way to decode; a process that executes has its own rules.
 
     Raises:
         UntrustedPayload: Nobody with the secret has written them, or not here.
@@ -33,4 +34,4 @@ def open_rows(
         failure = sealer.open_bytes("crash", sealed[len(_CRASH) :], run_id)
         return iter([Row({}, failure, str(describe_failure(failure)["message"]))])
     data = sealer.open_bytes("results", sealed, run_id, map_, start)
-    return unpack_rows(data, shipped=shipped)
+    return unpack_rows(data, decode)

@@ -47,5 +47,5 @@ def answer_run(
     sealed = session.sealer.seal(Answer(question.key, [key, len(data)]), run_id, epoch)
     if store.answer(run_id, epoch, sealed, key, data) != "paused":
         raise AlreadyAnswered(run_id, question.key)
-    store.list_run(run_id, int(time.time() * 1000), active=True)
+    store.list_active(run_id, int(time.time() * 1000))
     session.coordinator.look_at(run_id)

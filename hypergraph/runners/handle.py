@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
-from hypergraph.coordinator.fold import RunFold
 from hypergraph.errors import (
     ConflictError,
     InfiniteLoopError,
@@ -20,7 +19,7 @@ from hypergraph.plan import Frame, Phase
 from hypergraph.runners.notes import annotate
 from hypergraph.runners.result import PauseInfo, RunResult, RunStatus
 from hypergraph.runners.session import Session
-from hypergraph.store.records import End, Question, Ref, Report, Start
+from hypergraph.store.records import End, Question, Ref, is_shared
 from hypergraph.values.codec import decode
 from hypergraph.values.digest import digest
 from hypergraph.values.failure import unpack_failure
@@ -151,7 +150,7 @@ class RunHandle:
         session = self._session
         if status == "cancelled":
             raise RunCancelled(self.run_id)
-        reader = RunReader(session, session.fold_of(self.run_id))
+        reader = RunReader(session, self.run_id)
         if status == "paused":
             return reader.read_paused(session.sealer.open(Question, note, self.run_id))
         end: End = session.sealer.open(End, note, self.run_id)
@@ -162,66 +161,65 @@ class RunHandle:
 
 
 class RunReader:
-    """Reads the values of a run that has ended."""
+    """Reads the values of a run that has ended, or is paused."""
 
-    def __init__(self, session: Session, fold: RunFold) -> None:
+    def __init__(self, session: Session, run_id: str) -> None:
         self._session = session
-        self._fold = fold
+        self._run_id = run_id
         self._data: dict[str, bytes] = {}
 
     def read(self, end: End, status: str) -> RunResult:
         """Return the run's result."""
-        result = self._read_all([] if end.error is None else [end.error])
+        more = [] if end.error is None else [end.error]
+        if end.nested:
+            result = self._read_story(more)
+        else:
+            self._fetch([*end.results.values(), *more])
+            values = {name: decode(self._data[ref[0]]) for name, ref in end.results.items()}
+            result = RunResult(values, RunStatus.COMPLETED, self._run_id)
         if status == "failed":
+            result.status = RunStatus.FAILED
             result.error = self._error_of(end)
-            annotate(result.error, run_id=self._fold.run_id)
+            annotate(result.error, run_id=self._run_id)
         return result
 
     def read_paused(self, question: Question) -> RunResult:
         """Return what there is so far, and what the run waits for."""
         shown = question.value
-        result = self._read_all([] if shown is None else [shown])
+        result = self._read_story([] if shown is None else [shown])
         value = None if shown is None else decode(self._data[shown[0]])
         result.status = RunStatus.PAUSED
         result.pause = PauseInfo(question.path, question.output, value)
         return result
 
-    def _read_all(self, more: list[Ref]) -> RunResult:
-        """Return the values of all frames, with the bytes of `more` fetched along the way."""
-        frames = list(self._fold.tree.frames())
-        wanted = {id(f): self._names(f) for f in frames}
-        refs = [ref for f in frames for name, ref in f.results().items() if name in wanted[id(f)]]
-        self._fetch([*refs, *more])
-        result = self._read_frame(self._fold.tree.root, wanted)
-        result.run_id = self._fold.run_id
+    def _read_story(self, more: list[Ref]) -> RunResult:
+        """Return the values of the run and of nested ones; fetch `more` along the way."""
+        fold = self._session.fold_of(self._run_id)
+        found = {
+            id(frame): {n: ref for n, ref in frame.results().items() if n in fold.wanted(frame)}
+            for frame in fold.tree.frames()
+        }
+        self._fetch([*(ref for refs in found.values() for ref in refs.values()), *more])
+        result = self._read_frame(fold.tree.root, found)
+        result.run_id = self._run_id
         return result
 
-    def _names(self, frame: Frame) -> tuple[str, ...]:
-        start: Start = self._fold.started
-        plan = frame.plan
-        if frame.parent is None and start.select is not None:
-            return tuple(start.select)
-        return plan.outputs if plan.selected is None else plan.selected
-
-    def _read_frame(self, frame: Frame, wanted: Mapping[int, tuple[str, ...]]) -> RunResult:
-        found = frame.results()
-        values = {n: decode(self._data[found[n][0]]) for n in wanted[id(frame)] if n in found}
-        status = RunStatus.COMPLETED if frame.state.phase is Phase.COMPLETED else RunStatus.FAILED
-        result = RunResult(values, status)
-        if status is RunStatus.FAILED and isinstance(frame.error, Report):
-            result.error = None
+    def _read_frame(self, frame: Frame, found: Mapping[int, Mapping[str, Ref]]) -> RunResult:
+        values = {name: decode(self._data[ref[0]]) for name, ref in found[id(frame)].items()}
+        completed = frame.state.phase is Phase.COMPLETED
+        result = RunResult(values, RunStatus.COMPLETED if completed else RunStatus.FAILED)
         for name, inner in frame.nested.items():
-            result.nested[name] = self._read_frame(inner, wanted)
+            result.nested[name] = self._read_frame(inner, found)
         return result
 
     def _fetch(self, refs: list[Ref]) -> None:
-        digests = list(dict.fromkeys(ref[0] for ref in refs if len(ref) == 2))
-        shared = list(dict.fromkeys(ref[0] for ref in refs if len(ref) > 2))
+        digests = list(dict.fromkeys(ref[0] for ref in refs if not is_shared(ref)))
+        shared = list(dict.fromkeys(ref[0] for ref in refs if is_shared(ref)))
         store = self._session.store
-        found = zip(digests, store.get_values(self._fold.run_id, digests), strict=True)
+        found = zip(digests, store.get_values(self._run_id, digests), strict=True)
         for key, data in [*found, *((d, store.get_code(d)) for d in shared)]:
             if data is None or digest(data) != key:
-                raise ResultExpired(self._fold.run_id)
+                raise ResultExpired(self._run_id)
             self._data[key] = data
 
     def _error_of(self, end: End) -> BaseException:
@@ -230,7 +228,7 @@ class RunReader:
         broken = end.broken or {}
         if "crash" in broken:
             sealed = broken["p"]
-            data = self._session.sealer.open_bytes("crash", sealed, self._fold.run_id)
+            data = self._session.sealer.open_bytes("crash", sealed, self._run_id)
             return unpack_failure(data)
         if broken.get("output"):
             return ConflictError(broken["output"], broken["nodes"])

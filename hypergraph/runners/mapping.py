@@ -125,25 +125,25 @@ class MapReader:
         """Yield (index, result) of each item that is done."""
         session, run_id = self._session, self._run_id
         after = "0"
-        position = forget = told = 0
+        position = 0
         while True:
             if self._feeder is not None and not self._feeder.sealed:
                 self._feeder.feed(run_id, self.consumed, self._wake)
-            before = self.consumed
             found = session.store.collect(
-                run_id, BOARD, start=position, count=64, forget=forget, items=before - told
+                run_id,
+                BOARD,
+                start=position,
+                count=64,
+                forget=0 if self._keep else position,
+                read=self.consumed,
             )
-            told, forget = before, 0
             self._seen(found.done, found.failed, found.avail, found.total)
             for start, sealed in found.ranges:
                 for offset, row in enumerate(
                     open_rows(session.sealer, run_id, BOARD, start, sealed)
                 ):
                     yield start + offset, row
-            if self._keep:
-                position += len(found.ranges)
-            else:
-                forget = len(found.ranges)
+            position += len(found.ranges)
             if found.ranges:
                 if not self._keep and found.done < found.avail:
                     self._wake(1)  # reading has made room in the window

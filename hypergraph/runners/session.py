@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -172,8 +173,8 @@ class Session:
 
     # -- sending --------------------------------------------------------------------------------
 
-    def send_shared(self, parcel: Parcel, run_id: str) -> None:
-        """Store what is shared by content and not there yet, and announce the run."""
+    def send_shared(self, parcel: Parcel) -> None:
+        """Store what is shared by content and not there yet."""
         known = [digest for digest in parcel.shared if digest in self._sent]
         fresh = {digest: data for digest, data in parcel.shared.items() if digest not in self._sent}
         missing = self.entry.touch_code(known) if known else []
@@ -181,9 +182,6 @@ class Session:
         if fresh:
             self.entry.put_code(fresh)
             self._sent.update(fresh)
-        # Before the run exists: should this client die in between, a reconciler finds either
-        # nothing, and takes the name off its list, or a run, and sees that it goes on.
-        self.entry.list_run(run_id, _now_ms(), active=True)
 
     def create(
         self,
@@ -201,7 +199,7 @@ class Session:
         Raises:
             ValueError: There is a run of that id.
         """
-        self.send_shared(parcel, run_id)
+        self.send_shared(parcel)
         meta = {**meta, "keep_ms": int(self.keep_s * 1000), "client": self.id, "tag": TAG}
         meta["origin"] = self._origin
         created = self.entry.create(
@@ -213,15 +211,15 @@ class Session:
             tasks=tasks,
             map_=map_,
             end=end,
+            now_ms=_now_ms(),
+            tickets=[
+                command
+                for queue, count in Counter(task.queue for task in tasks).items()
+                for command in self.tickets.commands(run_id, queue, count)
+            ],
         )
         if not created:
             raise ValueError(f"there is a run {run_id!r} already; choose another id")
-        counts: dict[str, int] = {}
-        for task in tasks:
-            counts[task.queue] = counts.get(task.queue, 0) + 1
-        # The run is there. Whatever Redis does now, these two go out.
-        self.store.list_run(run_id, _now_ms(), active=end is None)
-        self.tickets.send_all((run_id, queue, count) for queue, count in counts.items())
 
     def cancel(self, run_id: str) -> None:
         """End a run or map that has not ended. Afterwards no body starts and no result counts."""

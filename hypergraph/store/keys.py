@@ -29,7 +29,8 @@ a cluster. Runs in progress never expire; a run that has ended lives `keep_s` lo
     hg:<ns>:{R}:refused        hash    task id -> workers that could not load it
     hg:<ns>:{R}:maps           set     maps that are not gathered yet; a map's id is its task's id
 
-    hg:<ns>:{R}:m:<map>:state  hash    cursor, avail, total, done, failed, fail_at, read, window
+    hg:<ns>:{R}:m:<map>:state  hash    cursor, avail, total, done, failed, fail_at, read, unread,
+                                       window, dropped (ranges that were read), over, gather, spec
     hg:<ns>:{R}:m:<map>:pages  hash    first item -> encoded inputs of a page
     hg:<ns>:{R}:m:<map>:starts zset    first items of all pages
     hg:<ns>:{R}:m:<map>:left   hash    first item of a page -> items of it that are not committed

@@ -11,10 +11,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,15 +43,33 @@ _AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError)
 _ON_MAPS = {"range", "feed", "collect", "open_map", "reap_map"}
 
 
+def _folder() -> Traversable:
+    return files("hypergraph.store") / "lua"
+
+
 @cache
 def load_script(name: str) -> tuple[str, str]:
     """Return a script's text and its SHA-1."""
-    folder = files("hypergraph.store") / "lua"
+    folder = _folder()
     parts = ["prelude", "map_prelude", name] if name in _ON_MAPS else ["prelude", name]
     if name == "tick":
         parts = [name]
     text = "".join((folder / f"{part}.lua").read_text() for part in parts)
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def script_command(name: str, key: str, *args: Any) -> tuple[Any, ...]:
+    """Return the command that runs a script on a run's `meta` key, for `Link.pipeline`."""
+    return ("EVALSHA", load_script(name)[1], 1, key, *args)
+
+
+def _texts_of(commands: Iterable[tuple[Any, ...]]) -> list[str]:
+    """Return the scripts that some commands run."""
+    wanted = {command[1] for command in commands if command[0] == "EVALSHA"}
+    found = (
+        load_script(path.name[:-4]) for path in _folder().iterdir() if path.name[-4:] == ".lua"
+    )
+    return [text for text, sha in found if sha in wanted]
 
 
 def redact(url: str) -> str:
@@ -120,11 +139,12 @@ class Link:
 
     def script(self, name: str, key: str, *args: Any) -> Any:
         """Run a script on a run's `meta` key, and again until it is known to have happened."""
-        text, sha = load_script(name)
+        text, _ = load_script(name)
+        command = script_command(name, key, *args)
 
         def send() -> Any:
             try:
-                return self.client.evalsha(sha, 1, key, *args)
+                return self.client.evalsha(*command[1:])
             except NoScriptError:
                 return self.client.eval(text, 1, key, *args)
 
@@ -190,10 +210,18 @@ class Link:
         commands = list(commands)
 
         def send() -> list[Any]:
-            pipe = self.client.pipeline(transaction=False)
-            for command in commands:
-                pipe.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py 8
-            return pipe.execute()
+            try:
+                return self._send_all(commands)
+            except NoScriptError:
+                for text in _texts_of(commands):
+                    self.client.script_load(text)
+                return self._send_all(commands)
 
         result: list[Any] = self.insist(send)
         return result
+
+    def _send_all(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        pipe = self.client.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py 8
+        return pipe.execute()

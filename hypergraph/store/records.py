@@ -133,11 +133,12 @@ class ItemCount(NamedTuple):
 class End:
     """How a run ended."""
 
-    results: Mapping[str, Ref] = field(default_factory=dict)
+    results: Mapping[str, Ref] = field(default_factory=dict)  #: those to give back
     error: Ref | None = None
     broken: Mapping[str, Any] | None = None  #: a rule of the plan was broken; see plan.Broken
     text: str = ""
     by: str = ""  #: who cancelled it, or why
+    nested: bool = False  #: nested graphs have results too; the journal has them
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from hypergraph.store.contract import (
     TaskRecord,
 )
 from hypergraph.store.keys import Keys
-from hypergraph.store.link import Link, load_script
+from hypergraph.store.link import Link, load_script, script_command
 
 #: What is shared by content is kept this long after it was last asked for.
 CODE_TTL_S = 86_400
@@ -71,8 +71,14 @@ class RedisStore:
         tasks: Sequence[TaskRecord] = (),
         map_: MapStart | None = None,
         end: tuple[str, bytes] | None = None,
+        now_ms: int = 0,
+        tickets: Sequence[tuple[Any, ...]] = (),
     ) -> bool:
-        """Store a run with everything it starts with, and list it.
+        """Store a run with everything it starts with, list it, and announce it.
+
+        It is put on the list of runs to look after first. Should the client die in between, a
+        reconciler finds either nothing, and takes the name off the list, or a run, and sees that it
+        goes on.
 
         Args:
             run_id: Chosen by the client.
@@ -83,6 +89,8 @@ class RedisStore:
             tasks: What is due at the start.
             map_: The run is a map.
             end: The run is over at once.
+            now_ms: When it was created, by the client's clock; for people.
+            tickets: Commands that send tickets for what it begins with.
 
         Returns:
             False when the id is taken.
@@ -95,15 +103,18 @@ class RedisStore:
         else:
             args += [map_.map, map_.queue, map_.total, map_.window, int(map_.stops), map_.spec]
         args += [""] if end is None else [end[0], end[1]]
-        created = self.link.script("create", self.keys.run(run_id), *args)
-        return int(created) == 1
+        listing = [
+            ("ZADD", self.keys.runs, now_ms, run_id),
+            ("ZADD", self.keys.active, now_ms + 1000, run_id),
+        ]
+        create = script_command("create", self.keys.run(run_id), *args)
+        # Listed again behind it: a reconciler may have looked for it too early.
+        replies = self.link.pipeline([*listing, create, *listing, *tickets])
+        return int(replies[len(listing)]) == 1
 
-    def list_run(self, run_id: str, created_ms: int, *, active: bool) -> None:
-        """Put a run on the lists that reconcilers and `hypergraph runs` read."""
-        commands: list[tuple[Any, ...]] = [("ZADD", self.keys.runs, created_ms, run_id)]
-        if active:
-            commands.append(("ZADD", self.keys.active, created_ms + 1000, run_id))
-        self.link.pipeline(commands)
+    def list_active(self, run_id: str, now_ms: int) -> None:
+        """Put a run on the list that reconcilers look at."""
+        self.link.pipeline([("ZADD", self.keys.active, now_ms, run_id)])
 
     def cycle(
         self,
@@ -117,6 +128,7 @@ class RedisStore:
         after: int,
         commits: Sequence[Commit] = (),
         advance: Advance | None = None,
+        before: Sequence[tuple[Any, ...]] = (),
     ) -> Cycled:
         """Commit what `slot` has finished, give back the rest, add what follows, claim the next.
 
@@ -126,6 +138,7 @@ class RedisStore:
             call: Number of this call. The same number again is a repeat of it.
             want: Tasks to claim at most.
             after: The journal has been read up to this entry; 500 more come with the answer.
+            before: Commands to send ahead of it in the same round trip; see `hold`.
         """
         args: list[Any] = [slot, epoch, call, want, queue, after, len(commits)]
         for commit in commits:
@@ -135,7 +148,11 @@ class RedisStore:
             args.append("")
         else:
             args += [advance.start, *_advance_args(advance)]
-        answer = self.link.script("cycle", self.keys.run(run_id), *args)
+        if before:
+            command = script_command("cycle", self.keys.run(run_id), *args)
+            answer = self.link.pipeline([*before, command])[-1]
+        else:
+            answer = self.link.script("cycle", self.keys.run(run_id), *args)
         status = _text(answer[0])
         if status != "ok":
             return Cycled(status, _text(answer[1]) if len(answer) > 1 else "")
@@ -361,18 +378,20 @@ class RedisStore:
         start: int = 0,
         count: int = 100,
         forget: int = 0,
-        items: int = 0,
+        read: int = 0,
     ) -> Collected:
         """Return results of a map in order of completion.
 
+        Positions count from the first range that was ever completed.
+
         Args:
-            start: Position to read from, behind those forgotten.
+            start: Position to read from.
             count: Ranges at most.
-            forget: Ranges at the front to drop first, because their reader has them.
-            items: How many items those ranges held.
+            forget: Drop the ranges before this position first: their reader has them.
+            read: How many items the reader is through with; the window follows.
         """
         key = self.keys.run(run_id)
-        answer = self.link.script("collect", key, map_, start, count, forget, items)
+        answer = self.link.script("collect", key, map_, start, count, forget, read)
         if len(answer) == 1:
             return Collected(_text(answer[0]))
         status, out, *numbers = answer
@@ -448,11 +467,27 @@ class RedisStore:
 
     def hold(self, worker: str, slot: str, run_id: str) -> None:
         """Note that a slot of a worker may hold a lease in a run, before it does."""
-        self.link.pipeline([("SADD", self.keys.held(worker), f"{slot} {run_id}")])
+        self.link.pipeline(self.holding(worker, slot, run_id, None))
 
     def unhold(self, worker: str, slot: str, run_id: str) -> None:
         """Take back `hold`: the slot holds nothing in the run."""
         self.link.pipeline([("SREM", self.keys.held(worker), f"{slot} {run_id}")])
+
+    def holding(
+        self, worker: str, slot: str, run_id: str, left: str | None
+    ) -> list[tuple[Any, ...]]:
+        """Return the commands of `hold`, for who sends something else along with them.
+
+        What is noted too long does no harm.
+
+        Args:
+            left: The run that the slot was in before; it holds nothing there any more.
+        """
+        key = self.keys.held(worker)
+        commands: list[tuple[Any, ...]] = [("SADD", key, f"{slot} {run_id}")]
+        if left is not None and left != run_id:
+            commands.append(("SREM", key, f"{slot} {left}"))
+        return commands
 
     def held(self, worker: str) -> list[tuple[str, str]]:
         """Return (slot, run) for every slot of a worker that may hold a lease in a run."""

@@ -26,6 +26,9 @@ class Row(NamedTuple):
     text: str = ""  #: the failure in one line
 
 
+#: Turns verified bytes into a value.
+Decode = Callable[[bytes], Any]
+
 #: Makes the packed failure and its line, given position in the range, error and path.
 PackError = Callable[[int, BaseException, Sequence[str]], tuple[bytes, str]]
 
@@ -63,9 +66,14 @@ def pack_page(
         raise
 
 
-def unpack_page(data: bytes) -> list[list[Any]]:
-    """Return the columns of a page whose signature has been verified."""
-    columns: list[list[Any]] = decode(data, prefer="shipped")
+def unpack_page(data: bytes, decode: Decode = decode) -> list[list[Any]]:
+    """Return the columns of a page whose signature has been verified.
+
+    Args:
+        data: What `pack_page` returned.
+        decode: The reader's way to decode; a process that executes has its own rules.
+    """
+    columns: list[list[Any]] = decode(data)
     return columns
 
 
@@ -117,14 +125,14 @@ def _only_what_travels(values: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def unpack_rows(data: bytes, *, shipped: bool = False) -> Iterator[Row]:
+def unpack_rows(data: bytes, decode: Decode = decode) -> Iterator[Row]:
     """Yield the results of a range whose signature has been verified, in order of items.
 
     Args:
         data: What `pack_rows` returned.
-        shipped: Whether the reader executes shipped code; see `codec.decode`.
+        decode: As in `unpack_page`.
     """
-    names, rows, failures = decode(data, prefer="shipped" if shipped else "importable")
+    names, rows, failures = decode(data)
     for position, row in enumerate(rows):
         values = row if type(row) is dict else dict(zip(names, row, strict=True))
         if position in failures:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 import dramatiq
 
@@ -54,10 +55,12 @@ class Child:
         self._lock = threading.Lock()
 
     def _fetch(self, digest: str) -> bytes:
-        data = self.store.get_code(digest)
-        if data is None:
-            raise CorruptPayload(self.store.keys.code(digest), digest, "nothing")
-        return data
+        # Who submitted the run stores its code before it; after a FLUSHALL, a moment later.
+        for _ in range(20):
+            if (data := self.store.get_code(digest)) is not None:
+                return data
+            time.sleep(0.05)
+        raise CorruptPayload(self.store.keys.code(digest), digest, "nothing")
 
     def drain(self, run_id: str, queue: str) -> None:
         """Do what a ticket asks for, as this thread's slot."""

@@ -23,8 +23,8 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from hypergraph.coordinator.fold import JournalGap, RunFold, make_end, to_ended
 from hypergraph.coordinator.reconcile import Coordinator
@@ -81,17 +81,16 @@ class Slot:
         self.stopping = stopping or threading.Event()
         self._live_workers = live_workers
         self._calls = 0
+        self._left: str | None = None  # the run drained last
         self._folds: OrderedDict[str, RunFold] = OrderedDict()
         self._works: OrderedDict[tuple[str, str], MapWork] = OrderedDict()
 
     def drain(self, run_id: str, queue: str) -> None:
         """Do what run `run_id` has ready on `queue`, until nothing is left or the slice is over."""
-        self.store.hold(self.worker, self.name, run_id)
-        try:
-            if _Drain(self, run_id, queue).go():
-                self.coordinator.tickets.send(run_id, queue)
-        finally:
-            self.store.unhold(self.worker, self.name, run_id)
+        before = self.store.holding(self.worker, self.name, run_id, self._left)
+        self._left = run_id
+        if _Drain(self, run_id, queue, before).go():
+            self.coordinator.tickets.send(run_id, queue)
 
     def next_call(self) -> int:
         """Return a number that no call of this slot has had."""
@@ -131,7 +130,9 @@ class Slot:
 class _Drain:
     """One look at a run."""
 
-    def __init__(self, slot: Slot, run_id: str, queue: str) -> None:
+    def __init__(
+        self, slot: Slot, run_id: str, queue: str, before: Sequence[tuple[Any, ...]]
+    ) -> None:
         self.slot = slot
         self.store = slot.store
         self.coordinator = slot.coordinator
@@ -141,7 +142,7 @@ class _Drain:
         self.want = 1
         self.deadline = time.monotonic() + slot.slice_s
         self.woke_another = False
-        self.refused: set[str] = set()
+        self.before = before
 
     def go(self) -> bool:
         """Go round. Returns whether something was left for another time."""
@@ -172,6 +173,7 @@ class _Drain:
         return self.slot.stopping.is_set() or time.monotonic() > self.deadline
 
     def _cycle(self, commits: list[Commit], advance: Advance | None, want: int) -> Cycled:
+        before, self.before = self.before, ()
         return self.store.cycle(
             self.run_id,
             slot=self.slot.name,
@@ -182,6 +184,7 @@ class _Drain:
             after=self.slot.fold_of(self.run_id).seq,
             commits=commits,
             advance=advance,
+            before=before,
         )
 
     def _follow(self, answer: Cycled, *, speculated: bool) -> RunFold:

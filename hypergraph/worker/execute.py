@@ -20,6 +20,7 @@ from hypergraph.errors import (
     StoreUnavailable,
     UnserializableResult,
 )
+from hypergraph.graph import Graph
 from hypergraph.nodes import FunctionNode, GateNode
 from hypergraph.plan.items import split
 from hypergraph.runners.call import call_node, choose, spare_for
@@ -95,7 +96,7 @@ class Executor:
         self.sealer = sealer
         self.loader = loader
         self.worker = worker
-        self.values = Values(store)
+        self.values = Values(store, loader.decode)
         self._enter = enter
         self._step = step
         self._leave = leave
@@ -120,6 +121,8 @@ class Executor:
         values: dict[str, bytes] = {}
         items: Sequence[Any] = ()
         try:
+            # The code first: values may be of classes that come with it.
+            node = self._load(order)
             inputs = self.values.load(run_id, order.inputs)
             outputs: dict[str, Any] = {}
             decision = None
@@ -129,7 +132,7 @@ class Executor:
                 rows, items = self._collect(run_id, claim.task)
                 outputs = _gather(Border(*order.border), rows)
             elif order.kind != "compare":
-                outputs, decision = self._call(run_id, claim.task, order, inputs)
+                outputs, decision = self._call(run_id, claim.task, order, node, inputs)
             changed = self._find_changed(run_id, order, inputs, outputs)
             refs = {}
             for name, value in outputs.items():
@@ -233,12 +236,11 @@ class Executor:
         return refuse
 
     def _call(
-        self, run_id: str, task: str, order: Order, inputs: dict[str, Any]
+        self, run_id: str, task: str, order: Order, node: Any, inputs: dict[str, Any]
     ) -> tuple[dict[str, Any], tuple[str, ...] | None]:
         """Call the node's function, and nothing else, between `enter` and `leave`."""
         if order.kind == "graph":
-            return self._run_inside(run_id, task, order, inputs), None
-        node = self.loader.load_node(order.code)
+            return self._run_inside(run_id, task, order, node, inputs), None
         self._enter(run_id, task, order.path, -1)
         try:
             if isinstance(node, GateNode):
@@ -250,12 +252,19 @@ class Executor:
         finally:
             self._leave()
 
+    def _load(self, order: Order) -> Any:
+        """Load the node or graph that a task calls; None where it calls none."""
+        if order.kind in ("map", "gather", "compare"):
+            return None
+        if order.kind == "graph":
+            return self.loader.load_graph(order.code)
+        return self.loader.load_node(order.code)
+
     def _run_inside(
-        self, run_id: str, task: str, order: Order, inputs: dict[str, Any]
+        self, run_id: str, task: str, order: Order, graph: Graph, inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Run a nested graph as one piece: it has a runner of its own."""
         border = Border(*order.border)
-        graph = self.loader.load_graph(order.code)
         values = {border.inputs[name]: value for name, value in inputs.items()}
         self._enter(run_id, task, order.path, -1)
         try:
@@ -307,7 +316,7 @@ class Executor:
         while True:
             found = self.store.collect(run_id, map_, start=position, count=100)
             for start, sealed in found.ranges:
-                opened = open_rows(self.sealer, run_id, map_, start, sealed, shipped=True)
+                opened = open_rows(self.sealer, run_id, map_, start, sealed, self.loader.decode)
                 rows.extend(enumerate(opened, start))
             position += len(found.ranges)
             if len(found.ranges) < 100:
@@ -340,7 +349,7 @@ class Executor:
             select=spec.select,
             max_iterations=spec.max_iterations,
         )
-        return MapWork(run_id, map_, spec, ready, shared)
+        return MapWork(run_id, map_, spec, ready, shared, self.loader.decode)
 
     def carry_out_range(self, work: MapWork, epoch: str, claim: RangeClaim) -> RangeCommit:
         """Run the items of a range until it ends, `TARGET_S` have passed, or one fails that stops.

@@ -7,7 +7,7 @@ from typing import Any
 from hypergraph.runners.outcome import Prepared
 from hypergraph.store.contract import RangeClaim
 from hypergraph.store.records import MapSpec, Sealer
-from hypergraph.values.results import unpack_page
+from hypergraph.values.results import Decode, unpack_page
 
 #: A range is committed when its items have taken this long, wherever in the range that is.
 TARGET_S = 0.1
@@ -23,12 +23,14 @@ class MapWork:
         spec: MapSpec,
         prepared: Prepared,
         shared: dict[str, Any],
+        decode: Decode,
     ) -> None:
         self.run_id = run_id
         self.map = map_
         self.spec = spec
         self.prepared = prepared
         self.shared = shared
+        self._decode = decode
         self.page = ""  #: first item of the page at hand
         self._columns: list[list[Any]] = []
         self._item_s = 0.0  #: mean time of an item, the recent past weighing more
@@ -38,7 +40,7 @@ class MapWork:
         """Return the page of inputs that holds a claimed range, one list per mapped name."""
         if claim.data:
             data = sealer.open_bytes("page", claim.data, self.run_id, self.map, int(claim.page))
-            self._columns = unpack_page(data)
+            self._columns = unpack_page(data, self._decode)
             self.page = claim.page
         return self._columns
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hypergraph.coordinator.reconcile import check_digest
 from hypergraph.errors import StateLost
 from hypergraph.store.records import Ref, is_shared
 from hypergraph.store.redis import RedisStore
-from hypergraph.values.codec import decode
 
 
 class Values:
@@ -19,8 +18,11 @@ class Values:
     Bytes shared by content are kept decoded: a broadcast value is loaded once per process.
     """
 
-    def __init__(self, store: RedisStore, *, keep_bytes: int = 128 << 20) -> None:
+    def __init__(
+        self, store: RedisStore, decode: Callable[[bytes], Any], *, keep_bytes: int = 128 << 20
+    ) -> None:
         self._store = store
+        self._decode = decode
         self._keep_bytes = keep_bytes
         self._bytes: OrderedDict[str, bytes] = OrderedDict()
         self._size = 0
@@ -52,7 +54,7 @@ class Values:
                 values[name] = self._load_shared(run_id, ref[0])
             else:
                 data = fetched.get(ref[0]) or self._bytes[ref[0]]
-                values[name] = decode(data, prefer="shipped")
+                values[name] = self._decode(data)
         return values
 
     def _load_shared(self, run_id: str, key: str) -> Any:
@@ -60,7 +62,7 @@ class Values:
             data = self._store.get_code(key)
             if data is None:
                 raise StateLost(run_id)
-            self._shared[key] = decode(check_digest(key, data), prefer="shipped")
+            self._shared[key] = self._decode(check_digest(key, data))
             if len(self._shared) > 64:
                 self._shared.popitem(last=False)
         return self._shared[key]

@@ -4,6 +4,7 @@
 local note = take()
 local meta = redis.call("hmget", KEYS[1], "status", "seq")
 if not meta[1] then return {"gone"} end
+begin_when_full()
 if meta[1] == "paused" then redis.call("del", key("end")) end
 if meta[1] == "running" or meta[1] == "paused" then
   redis.call("hincrby", KEYS[1], "epoch", 1)

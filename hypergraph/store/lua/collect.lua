@@ -1,22 +1,31 @@
--- collect(ARGV: map, from, count, forget) -> {status, {start, payload, ...}, done, failed, busy_us}
+-- collect(ARGV: map, from, count, forget, read) -> {status, {start, payload, ...}, done, failed,
+-- busy_us, avail, total}
 --
--- Returns result ranges in order of completion, from position `from` (0 is the first that is still
--- kept). `forget` drops that many from the front first: their reader has them, and workers may go
--- on where a window held them.
-local from, count, forget = take_number(), take_number(), take_number()
+-- Returns result ranges in order of completion, from position `from`. Positions count from the
+-- first range that was ever completed, so that the same call twice means the same. Ranges before
+-- position `forget` are dropped: their reader has them. `read` is how many items it is through
+-- with; workers may go on where a window held them.
+local from, count, forget, read = take_number(), take_number(), take_number(), take_number()
 local status = redis.call("hget", KEYS[1], "status")
-if not status then return {"gone"} end
-if forget > 0 then
-  local read = 0
-  for _, s in ipairs(redis.call("lrange", part("fresh"), 0, forget - 1)) do
-    redis.call("hincrby", state, "unread", -redis.call("hstrlen", part("out"), s))
+local had = redis.call("hmget", state, "cursor", "dropped", "read")
+if not status or not had[1] then return {"gone"} end
+local dropped = tonumber(had[2] or "0")
+if forget > dropped then
+  for _, s in ipairs(redis.call("lrange", part("fresh"), 0, forget - dropped - 1)) do
+    local bytes = redis.call("hstrlen", part("out"), s)
     redis.call("hdel", part("out"), s)
+    redis.call("hincrby", state, "unread", -bytes)
   end
-  redis.call("ltrim", part("fresh"), forget, -1)
-  redis.call("hincrby", state, "read", take_number())
+  redis.call("ltrim", part("fresh"), forget - dropped, -1)
+  redis.call("hset", state, "dropped", forget)
+  dropped = forget
 end
-local out = {}
-for _, s in ipairs(redis.call("lrange", part("fresh"), from, from + count - 1)) do
+if read > tonumber(had[3]) then
+  begin_when_full()
+  redis.call("hset", state, "read", whole(read))
+end
+local out, first = {}, math.max(from - dropped, 0)
+for _, s in ipairs(redis.call("lrange", part("fresh"), first, first + count - 1)) do
   out[#out + 1] = s
   out[#out + 1] = redis.call("hget", part("out"), s)
 end

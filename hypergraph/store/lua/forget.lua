@@ -2,7 +2,7 @@
 --
 -- Drops the values of a run that has ended: its reader has them. The record stays its time.
 local status = redis.call("hget", KEYS[1], "status")
-if status == "running" or status == "paused" then return 0 end
+if not status or status == "running" or status == "paused" then return 0 end
 redis.call("unlink", key("values"))
 for _, map in ipairs(redis.call("smembers", key("maps"))) do
   local m = "m:" .. map .. ":"

@@ -11,14 +11,13 @@ for _, queue in ipairs(redis.call("smembers", key("queues"))) do
 end
 for _, map in ipairs(open_maps()) do
   local m = "m:" .. map .. ":"
-  local v = redis.call("hmget", key(m .. "state"), "cursor", "avail", "queue", "read", "window", "total")
+  local v = redis.call("hmget", key(m .. "state"), "cursor", "avail", "queue", "total")
   local open = redis.call("zcard", key(m .. "ready"))
-  local at, avail, read, window = tonumber(v[1]), tonumber(v[2]), tonumber(v[4]), tonumber(v[5])
-  if at < avail and (window == 0 or at - read < window) then open = open + 1 end
+  if tonumber(v[1]) < tonumber(v[2]) and has_room(key(m .. "state")) then open = open + 1 end
   maps[#maps + 1] = map
   maps[#maps + 1] = open
   maps[#maps + 1] = v[3]
-  maps[#maps + 1] = v[6]
+  maps[#maps + 1] = v[4]
   for _, slot in ipairs(redis.call("hkeys", key(m .. "slots"))) do slots[#slots + 1] = slot end
 end
 return {meta[1], meta[2], meta[3], ready, slots, maps, meta[4] or ""}

@@ -17,7 +17,9 @@ end
 write_lease(key("slots"), slot, rest)
 redis.call("hdel", key("tasks"), task)
 redis.call("hdel", key("attempts"), task)
+redis.call("hdel", key("deaths"), task)
 local queue = take()
+redis.call("sadd", key("queues"), queue)
 redis.call("hset", state, "cursor", 0, "done", 0, "failed", 0, "fail_at", -1, "read", 0,
   "busy_us", 0, "gather", task .. " " .. record, "queue", queue, "total", take(), "stops", take(),
   "window", 0, "spec", take())
@@ -31,4 +33,5 @@ for _ = 1, take_number() do
 end
 redis.call("hset", state, "avail", whole(avail))
 redis.call("sadd", key("maps"), board)
+if is_over() then close_map() end -- it has no items, so nobody will ever commit the last one
 return 1

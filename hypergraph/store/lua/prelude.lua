@@ -19,6 +19,16 @@ local function now_ms()
   return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 
+-- A full Redis refuses a script at its first write, if that one needs memory, and no later. What has
+-- to go on in a full Redis begins with a write that needs none.
+local function begin_when_full() redis.call("hdel", key("slots"), "") end
+
+-- Whether a slot is the one named, or of the worker or child named ("w1/", "w1/c0/").
+local function belongs(slot, prefix)
+  if string.sub(prefix, -1) == "/" then return string.sub(slot, 1, #prefix) == prefix end
+  return slot == prefix
+end
+
 -- A lease is "id:attempt,id:attempt"; ids are percent-quoted, so neither sign occurs in them.
 local function read_lease(slots, slot)
   local held, order = {}, {}
@@ -71,6 +81,17 @@ end
 local function make_ready(id, record)
   local score, queue = split_record(record)
   redis.call("zadd", key("ready:" .. queue), score, id)
+end
+
+-- Results that their reader has not had may take this much of Redis, where a window is set.
+local UNREAD_BYTES = 67108864
+
+-- Whether fresh items of a map may be claimed, or its reader has to move on first.
+local function has_room(state)
+  local v = redis.call("hmget", state, "cursor", "read", "window", "unread")
+  local window = tonumber(v[3])
+  if window == 0 then return true end
+  return tonumber(v[1]) - tonumber(v[2]) < window and tonumber(v[4] or "0") < UNREAD_BYTES
 end
 
 -- The maps of this run that have ranges to give, or will have.

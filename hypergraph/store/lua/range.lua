@@ -4,52 +4,60 @@
 -- leases, calls and replays are those of `cycle`. A range may be committed in part: its head
 -- stands and its tail goes back uncounted. A claim never crosses a page of inputs; the page comes
 -- along unless the slot says (`page`) that it has it.
--- Results that their reader has not had may take this much of Redis, where a window is set.
-local UNREAD_BYTES = 67108864
-
-local slot, epoch, call, want, page = take(), take(), take(), take_number(), take()
+local slot, epoch, call, want, page = take(), take(), take_number(), take_number(), take()
 local meta = redis.call("hmget", KEYS[1], "status", "epoch", "seq")
 if not meta[1] then return {"gone"} end
 local live = redis.call("hmget", state, "cursor", "over")
-if meta[1] ~= "running" or (epoch ~= "" and epoch ~= meta[2]) or not live[1] or live[2] then
+if meta[1] ~= "running" or not live[1] or live[2] then
   redis.call("hdel", part("slots"), slot)
   return {"stop", meta[1], meta[2]}
 end
 local slots, seq = part("slots"), tonumber(meta[3])
+local last_call = tonumber(redis.call("hget", part("calls"), slot) or "0")
 local held, order = read_lease(slots, slot)
 local accepted = 0
 
-if redis.call("hget", part("calls"), slot) ~= call then
-  for _ = 1, take_number() do
-    local id, attempt, upto, payload, failures, first, busy_us, errors, values =
-      take(), take(), take_number(), take(), take_number(), take_number(), take(), take(), take_number()
-    local stands = held[id] == attempt
-    for _ = 1, values do
-      local digest, data = take(), take()
-      if stands then redis.call("hset", key("values"), digest, data) end
-    end
-    if stands then
-      local s, e = bounds(id)
-      commit_range(s, upto, attempt, slot, payload, failures, first, busy_us, errors)
-      redis.call("hdel", part("deaths"), id)
-      give_back(upto, e, tonumber(attempt) - 1)
-      held[id] = nil
-      accepted = accepted + 1
-    end
-  end
+local function give_back_rest()
   for _, id in ipairs(order) do
     if held[id] then
       local s, e = bounds(id)
       give_back(s, e, tonumber(held[id]) - 1)
     end
   end
-  write_lease(slots, slot, {})
+end
+
+if epoch ~= "" and epoch ~= meta[2] then
+  if call >= last_call then
+    redis.call("hdel", slots, slot)
+    give_back_rest()
+  end
+  return {"stop", meta[1], meta[2]}
+end
+
+if call > last_call then
+  redis.call("hdel", slots, slot) -- first, for a full Redis; see `begin_when_full`
+  for _ = 1, take_number() do
+    local id, attempt, upto, payload, failures, first, busy_us, errors, values =
+      take(), take(), take_number(), take(), take_number(), take_number(), take(), take(), take_number()
+    local s, e = bounds(id)
+    local stands = held[id] == attempt and upto > s and upto <= e
+    for _ = 1, values do
+      local digest, data = take(), take()
+      if stands then redis.call("hset", key("values"), digest, data) end
+    end
+    if stands then
+      commit_range(s, upto, attempt, slot, payload, failures, first, busy_us, errors)
+      -- Who has deaths to its name is claimed alone.
+      if e - s == 1 then redis.call("hdel", part("deaths"), whole(s)) end
+      give_back(upto, e, tonumber(attempt) - 1)
+      held[id] = nil
+      accepted = accepted + 1
+    end
+  end
+  give_back_rest()
   if is_over() then return {"over", close_map(seq), accepted} end
-  local v = redis.call("hmget", state, "cursor", "avail", "fail_at", "stops", "read", "window",
-    "unread")
-  local at, avail, fail_at, read, window =
-    tonumber(v[1]), tonumber(v[2]), tonumber(v[3]), tonumber(v[5]), tonumber(v[6])
-  local room = window == 0 or (at - read < window and tonumber(v[7] or "0") < UNREAD_BYTES)
+  local v = redis.call("hmget", state, "cursor", "avail", "fail_at", "stops")
+  local at, avail, fail_at = tonumber(v[1]), tonumber(v[2]), tonumber(v[3])
   local last = avail
   if v[4] == "1" and fail_at >= 0 then last = math.min(avail, fail_at) end
   local s, e, attempt = nil, nil, 1
@@ -65,7 +73,7 @@ if redis.call("hget", part("calls"), slot) ~= call then
         s, e = from, math.min(to, from + (lonely and 1 or want))
         give_back(e, to, attempt - 1, lonely)
       end
-    elseif at < last and room then
+    elseif at < last and has_room(state) then
       local following = redis.call("zrangebyscore", part("starts"), "(" .. whole(at), "+inf",
         "LIMIT", 0, 1)[1]
       s, e = at, math.min(last, at + want, following and tonumber(following) or last)

@@ -13,7 +13,7 @@ local seq, reaped = tonumber(meta[2]), 0
 local live = redis.call("hmget", state, "cursor", "over", "gather")
 if meta[1] ~= "running" or not live[1] or live[2] then return {meta[1], 0} end
 for _, slot in ipairs(redis.call("hkeys", part("slots"))) do
-  if string.sub(slot, 1, #prefix) == prefix then
+  if belongs(slot, prefix) then
     local held = read_lease(part("slots"), slot)
     redis.call("hdel", part("slots"), slot)
     for id, attempt in pairs(held) do
