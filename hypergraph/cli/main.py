@@ -5,6 +5,7 @@ Exit codes: 0, 1 for what failed, 2 for what was called wrongly, 3 when Redis is
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 
 import click
@@ -17,6 +18,22 @@ COMMANDS = {
     "demo": (
         "hypergraph.cli.demo.command:demo",
         "See a real batch run on several worker processes.",
+    ),
+    "worker": (
+        "hypergraph.cli.worker:worker",
+        "Run nodes for clients of a Redis, on this machine.",
+    ),
+    "workers": (
+        "hypergraph.cli.workers:workers",
+        "List the live worker hosts, and what they run.",
+    ),
+    "runs": (
+        "hypergraph.cli.runs.command:runs",
+        "List the latest runs; show or cancel one.",
+    ),
+    "doctor": (
+        "hypergraph.cli.doctor.command:doctor",
+        "Check Redis, workers and this machine.",
     ),
 }
 
@@ -48,6 +65,16 @@ class _Commands(click.Group):
             raise _RedisAway(str(error)) from error
         except HypergraphError as error:
             raise click.ClickException(str(error)) from error
+        except Exception as error:
+            if not _is_of_the_driver(error):
+                raise  # a bug of ours: its traceback is what we want to see
+            raise click.ClickException(f"Redis refuses: {error}") from error
+
+
+def _is_of_the_driver(error: Exception) -> bool:
+    """Whether an error is what Redis has answered. The driver may not even be imported."""
+    driver = sys.modules.get("redis")
+    return driver is not None and isinstance(error, driver.RedisError)
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

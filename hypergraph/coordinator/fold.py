@@ -107,12 +107,14 @@ class RunFold:
     def _take(self, due: Sequence[Due]) -> None:
         self._due.extend((self.seq, task) for task in due)
 
-    def wanted(self, frame: Frame) -> tuple[str, ...]:
-        """Return the names that the result of a run or nested run gives back."""
-        if frame.parent is None and self.started.select is not None:
-            return tuple(self.started.select)
+    def results(self, frame: Frame) -> dict[str, Ref]:
+        """Return what a run or nested run gives back: the selected outputs that have a value."""
         plan = frame.plan
-        return plan.outputs if plan.selected is None else plan.selected
+        names: Sequence[str] = plan.outputs if plan.selected is None else plan.selected
+        if frame.parent is None and self.started.select is not None:
+            names = self.started.select
+        found = frame.results()
+        return {name: found[name] for name in names if name in found}
 
     def has_news(self, applied: int) -> bool:
         """Whether something has to be added or ended, given that `applied` was decided on."""
@@ -182,6 +184,7 @@ def to_ended(task: str, report: Report) -> TaskEnded:
         None if report.changed is None else tuple(report.changed),
         None if report.decision is None else tuple(report.decision),
         report if report.error is not None else None,
+        report.inside,
     )
 
 
@@ -191,8 +194,7 @@ def make_end(fold: RunFold, sealer: Sealer) -> tuple[str, bytes]:
     if (pause := fold.tree.pause) is not None:
         question = Question("/".join(pause.path), pause.output, pause.value)
         return "paused", sealer.seal(question, fold.run_id)
-    wanted = fold.wanted(root)
-    results = {name: ref for name, ref in root.results().items() if name in wanted}
+    results = fold.results(root)
     nested = bool(root.nested)
     if fold.tree.phase is Phase.COMPLETED:
         return "completed", sealer.seal(End(results, nested=nested), fold.run_id)

@@ -59,6 +59,7 @@ class TaskEnded:
     changed: tuple[str, ...] | None = None  #: outputs that differ from before; None: all of them
     decision: tuple[str, ...] | None = None  #: of a gate
     error: Any = None  #: what it failed with; None: it succeeded
+    inside: Any = None  #: of a nested graph that ran as one piece: what became of it, for readers
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class Frame:
         self.writers: dict[str, int] = {}  #: value name -> the node that wrote it
         self.errors: dict[int, Any] = {}  #: node -> what it failed with
         self.nested: dict[str, Frame] = {}  #: node name -> its latest nested run
+        self.pieces: dict[int, TaskEnded] = {}  #: the same for those that ran as one piece
         self.closed = False  #: its end was reported to the run around it
 
     @property
@@ -236,14 +238,16 @@ class RunTree:
         self._decide(frame, Started(tuple(inputs), max_iterations), due)
 
     def _settle(self, frame: Frame, node: int, ended: TaskEnded, due: list[Due]) -> None:
+        if ended.inside is not None:
+            frame.pieces[node] = ended
         if ended.error is not None:
             frame.errors[node] = ended.error
             self._decide(frame, Failed(node), due)
             return
-        for name, ref in ended.outputs.items():
-            frame.values[name] = ref
-            frame.writers[name] = node
         changed = tuple(ended.outputs) if ended.changed is None else ended.changed
+        for name in changed:  # where the new value equals the one that stands, that one stays
+            frame.values[name] = ended.outputs[name]
+            frame.writers[name] = node
         self._decide(frame, Succeeded(node, changed, ended.decision), due)
 
     def _decide(self, frame: Frame, event: Event, due: list[Due]) -> None:

@@ -195,10 +195,7 @@ class RunReader:
     def _read_story(self, more: list[Ref]) -> RunResult:
         """Return the values of the run and of nested ones; fetch `more` along the way."""
         fold = self._session.fold_of(self._run_id)
-        found = {
-            id(frame): {n: ref for n, ref in frame.results().items() if n in fold.wanted(frame)}
-            for frame in fold.tree.frames()
-        }
+        found = {id(frame): fold.results(frame) for frame in fold.tree.frames()}
         self._fetch([*(ref for refs in found.values() for ref in refs.values()), *more])
         result = self._read_frame(fold.tree.root, found)
         result.run_id = self._run_id

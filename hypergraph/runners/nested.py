@@ -71,6 +71,14 @@ def restore_run(plain: Sequence[Any], unpack: Unpack, index: int | None = None) 
     )
 
 
+def encode_plain(plain: Any) -> bytes:
+    """Return the bytes of plain results; what does not pickle is left out."""
+    try:
+        return encode(plain)
+    except UnserializableInput:
+        return encode(only_what_travels(plain))
+
+
 def only_what_travels(plain: Any) -> Any:
     """Return plain results without the values that do not pickle.
 

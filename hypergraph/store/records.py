@@ -118,6 +118,9 @@ class Report:
     started_ms: int = 0  #: by the worker's clock; for people only
     took_us: int = 0
     items: Sequence[Any] = ()  #: of a mapped node that was gathered: its `ItemCount`
+    inside: Sequence[Any] | None = None
+    #: of a nested graph that ran as one piece: what became of it, see `runners.nested`; [] where
+    #: the outputs say it all
 
 
 class ItemCount(NamedTuple):

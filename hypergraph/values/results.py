@@ -14,6 +14,7 @@ class Finished(Protocol):
     """What became of an item, as the inline runner says it."""
 
     values: dict[str, Any]
+    nested: Mapping[str, Any]
     error: BaseException | None
     path: tuple[str, ...]
 
@@ -24,6 +25,7 @@ class Row(NamedTuple):
     values: dict[str, Any]
     failure: bytes | None = None  #: a packed failure; see `values.failure`
     text: str = ""  #: the failure in one line
+    nested: Mapping[str, Any] = {}  #: what became of nested graphs; see `runners.nested`
 
 
 #: Turns verified bytes into a value.

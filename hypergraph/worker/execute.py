@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypergraph.coordinator.results import open_rows
 from hypergraph.errors import (
     MissingModule,
-    NodeExited,
     PayloadError,
     StateLost,
     StoreUnavailable,
@@ -25,6 +24,7 @@ from hypergraph.nodes import FunctionNode, GateNode
 from hypergraph.plan.items import split
 from hypergraph.runners.call import call_node, choose, spare_for
 from hypergraph.runners.inline import Outcome, prepare
+from hypergraph.runners.nested import encode_plain, flatten
 from hypergraph.runners.state import differs
 from hypergraph.store.contract import Claim, Commit, RangeClaim, RangeCommit, TaskRecord
 from hypergraph.store.records import (
@@ -125,7 +125,7 @@ class Executor:
             node = self._load(order)
             inputs = self.values.load(run_id, order.inputs)
             outputs: dict[str, Any] = {}
-            decision = None
+            decision = inside = None
             if order.kind == "map":
                 return self._split(run_id, claim.task, order, inputs)
             if order.kind == "gather":
@@ -146,10 +146,12 @@ class Executor:
                 started_ms=started_ms,
                 took_us=int((time.perf_counter() - clock) * 1e6),
                 items=items,
+                inside=self._put_inside(values, order.kind, inside),
             )
             kind = "done"
-        except FailedItem as failed:
+        except FailedPiece as failed:
             report = self._failure(values, failed.packed, failed.text, started_ms, clock, items)
+            report = replace(report, inside=self._put_inside(values, order.kind, failed.inside))
             kind = "fail"
         except MissingModule as error:
             raise NotHere(error.module) from error
@@ -229,6 +231,13 @@ class Executor:
         self.values.keep(key, data)
         return [key, len(data)]
 
+    def _put_inside(
+        self, values: dict[str, bytes], kind: str, inside: bytes | None
+    ) -> Sequence[Any] | None:
+        if kind not in ("graph", "gather"):
+            return None
+        return [] if inside is None else self._put(values, inside)
+
     def _unserializable(self, node: str) -> Callable[..., PayloadError]:
         def refuse(*, path: str, kind: str, reason: str) -> PayloadError:
             return UnserializableResult(path, kind=kind, reason=reason, node=node)
@@ -236,45 +245,70 @@ class Executor:
         return refuse
 
     def _call(
-        self, run_id: str, task: str, order: Order, node: Any, inputs: dict[str, Any]
+        self, run_id: str, claim: Claim, order: Order, inputs: dict[str, Any]
     ) -> tuple[dict[str, Any], tuple[str, ...] | None]:
         """Call the node's function, and nothing else, between `enter` and `leave`."""
-        if order.kind == "graph":
-            return self._run_inside(run_id, task, order, node, inputs), None
-        self._enter(run_id, task, order.path, -1)
+        node = self.loader.load_node(order.code)
+        self._enter(run_id, claim.task, order.path, -1)
         try:
             if isinstance(node, GateNode):
                 return {}, choose(node, inputs)
             assert isinstance(node, FunctionNode)
             return call_node(node, inputs), None
-        except (SystemExit, KeyboardInterrupt) as exit_:
-            raise exited(exit_, order.path, None) from exit_
+        except Exception:
+            raise
+        except BaseException as error:
+            raise self._failed_piece(claim, order, error, ()) from error
         finally:
             self._leave()
-
-    def _load(self, order: Order) -> Any:
-        """Load the node or graph that a task calls; None where it calls none."""
-        if order.kind in ("map", "gather", "compare"):
-            return None
-        if order.kind == "graph":
-            return self.loader.load_graph(order.code)
-        return self.loader.load_node(order.code)
 
     def _run_inside(
-        self, run_id: str, task: str, order: Order, graph: Graph, inputs: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Run a nested graph as one piece: it has a runner of its own."""
+        self, run_id: str, claim: Claim, order: Order, inputs: dict[str, Any]
+    ) -> tuple[dict[str, Any], bytes | None]:
+        """Run a nested graph as one piece: it has a runner of its own.
+
+        Returns:
+            The node's outputs, and what they do not tell of the nested result.
+        """
         border = Border(*order.border)
+        graph = self.loader.load_graph(order.code)
         values = {border.inputs[name]: value for name, value in inputs.items()}
-        self._enter(run_id, task, order.path, -1)
+        self._enter(run_id, claim.task, order.path, -1)
         try:
             outcome = prepare(graph, values).run(values)
+        except BaseException as error:
+            outcome = Outcome({}, {}, error)
         finally:
             self._leave()
+
+        def pack(error: BaseException, path: Sequence[str]) -> bytes:
+            return self._failed_piece(claim, order, error, path).packed
+
         if outcome.error is not None:
-            raise outcome.error
+            failed = self._failed_piece(claim, order, outcome.error, outcome.path)
+            plain = (outcome.values, failed.packed, flatten(outcome.nested, pack))
+            failed.inside = encode_plain(plain)
+            raise failed
         outputs = border.outputs
-        return {outputs[k]: v for k, v in outcome.values.items() if k in outputs}
+        found = {outputs[k]: v for k, v in outcome.values.items() if k in outputs}
+        if found and not outcome.nested:
+            return found, None
+        return found, encode_plain((outcome.values, None, flatten(outcome.nested, pack)))
+
+    def _failed_piece(
+        self, claim: Claim, order: Order, error: BaseException, path: Sequence[str]
+    ) -> FailedPiece:
+        """Return what says that a task failed with `error`, raised at `path` inside its node."""
+        if isinstance(error, SystemExit | KeyboardInterrupt):
+            error = exited(error, order.path, None)
+        packed = pack_failure(
+            error,
+            node="/".join([order.path, *path]),
+            item=None,
+            worker=self.worker,
+            attempt=int(claim.attempt),
+        )
+        return FailedPiece(packed, describe(error))
 
     # -- mapped nodes ---------------------------------------------------------------------------
 
@@ -289,8 +323,8 @@ class Executor:
             whole = self.loader.load_graph(order.code).as_node(name="mapped")
             inner.update((name, spare_for(whole, name).take()) for name in missing)
         rows = list(split(inner, mapped, border.mode).rows())
-        gather = Order(order.path, "gather", order.code, {}, order.border)
-        sealed = self.sealer.seal(gather, run_id, task)
+        gathering = Order(order.path, "gather", order.code, {}, order.border, order.previous)
+        sealed = self.sealer.seal(gathering, run_id, task)
         stops = border.error_handling == "raise"
         broadcast = {name: ref for name, ref in refs.items() if name not in mapped}
         spec = MapSpec(order.code, mapped, broadcast, stops=stops, path=order.path)
@@ -383,6 +417,8 @@ class Executor:
                     outcome = run(values)
                 except (SystemExit, KeyboardInterrupt) as exit_:
                     outcome = Outcome({}, {}, exited(exit_, work.spec.path, index))
+                except BaseException as error:
+                    outcome = Outcome({}, {}, error)
                 outcomes.append(outcome)
                 index += 1
                 if outcome.error is not None:
@@ -398,8 +434,8 @@ class Executor:
         busy_s = clock() - began
         work.learn(len(outcomes), busy_s)
         data, bad, errors = self._pack_outcomes(work, claim, outcomes)
-        if bad and first < 0:
-            first = bad[0]
+        if bad and (first < 0 or claim.start + bad[0] < first):
+            first = claim.start + bad[0]
         sealed = self.sealer.seal_bytes("results", data, work.run_id, work.map, claim.start)
         return RangeCommit(
             claim.range,
@@ -436,57 +472,34 @@ class Executor:
     ) -> tuple[bytes, list[int], str]:
         """Return the bytes of a range's results, what did not travel, and errors for people."""
         errors: list[str] = []
+        packed_of: dict[int, bytes] = {}
 
-        def pack_error(index: int, error: BaseException, path: Sequence[str]) -> tuple[bytes, str]:
-            prefix = [work.spec.path] if work.spec.path else []
-            node = "/".join([*prefix, *path])
-            if len(errors) < MOST_TOLD:
-                errors.append(told(claim.start + index, node, error))
-            packed = pack_failure(
+        def pack(index: int, error: BaseException, path: Sequence[str]) -> bytes:
+            item = claim.start + index
+            if work.spec.path:  # the item is part of the path, as in any runner
+                node, told_item = "/".join([f"{work.spec.path}[{item}]", *path]), None
+            else:
+                node, told_item = "/".join(path), item
+            return pack_failure(
                 error,
                 node=node,
-                item=claim.start + index,
+                item=told_item,
                 worker=self.worker,
                 attempt=int(claim.attempt),
             )
+
+        def pack_error(index: int, error: BaseException, path: Sequence[str]) -> tuple[bytes, str]:
+            if len(errors) < MOST_TOLD:
+                prefix = [work.spec.path] if work.spec.path else []
+                errors.append(told(claim.start + index, "/".join([*prefix, *path]), error))
+            packed = packed_of[id(error)] = pack(index, error, path)
             return packed, describe(error)
 
-        data, bad = pack_rows(outcomes, pack_error)
+        def nested(position: int) -> dict[str, Any]:
+            return flatten(
+                outcomes[position].nested,
+                lambda error, path: packed_of.get(id(error)) or pack(position, error, path),
+            )
+
+        data, bad = pack_rows(outcomes, pack_error, nested)
         return data, bad, "\n".join(errors)
-
-
-def _gather(border: Border, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the output lists of a mapped node from the results of its items."""
-    if border.error_handling == "raise":
-        for row in rows:
-            if row.failure is not None:
-                raise FailedItem(row.failure, row.text)
-    return {
-        outer: [row.values.get(inner) if row.failure is None else None for row in rows]
-        for inner, outer in border.outputs.items()
-    }
-
-
-class FailedItem(Exception):
-    """An item of a mapped node failed, and so does the node. Never leaves this file."""
-
-    def __init__(self, packed: bytes, text: str) -> None:
-        super().__init__(text)
-        self.packed = packed
-        self.text = text
-
-
-def describe(error: BaseException) -> str:
-    """Return an error in one line of at most 500 characters."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
-
-
-def told(item: int, node: str, error: BaseException) -> str:
-    """Return the line that `RangeCommit.errors` has for a failed item."""
-    return f"{item}\t{node}\t{describe(error)}"
-
-
-def exited(exit_: BaseException, node: str, item: int | None) -> NodeExited:
-    """Return the failure of a node that tried to end its process."""
-    code = exit_.code if isinstance(exit_, SystemExit) else None
-    return NodeExited(code, node=node, item=item)
