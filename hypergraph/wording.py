@@ -64,7 +64,7 @@ def a_kind(kind: str) -> str:
 
 def because(reason: str) -> str:
     """Return the words for a reason, or nothing."""
-    return f": {reason}" if reason else ""
+    return f": {reason.rstrip('.')}" if reason else ""
 
 
 def death(signal: int | None, exit_code: int | None) -> str:

@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runners": {*_CORE, "store", "transport", "coordinator"},
     "worker": _RUNTIME,
     "embedded": {*_RUNTIME, "worker"},
-    "cli": {*_RUNTIME, "worker", TOP},  # its demo is user code
+    "cli": {*_RUNTIME, "worker", "embedded", TOP},  # its demo is user code
 }
 
 #: file -> the one layer above it that it may find late, inside a function
