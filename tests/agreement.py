@@ -99,7 +99,7 @@ def assert_same_result(expected: RunResult, found: RunResult) -> None:
     assert_same_error(expected.error, found.error)
     if expected.status is RunStatus.COMPLETED:
         assert list(found.values) == list(expected.values)
-        assert list(found.nested) == list(expected.nested)
+        assert set(found.nested) == set(expected.nested)
     for name, value in expected.values.items():
         assert same(value, found.values[name]), (name, value, found.values[name])
     for name, inner in expected.nested.items():

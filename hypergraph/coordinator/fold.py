@@ -195,7 +195,7 @@ def make_end(fold: RunFold, sealer: Sealer) -> tuple[str, bytes]:
         question = Question("/".join(pause.path), pause.output, pause.value)
         return "paused", sealer.seal(question, fold.run_id)
     results = fold.results(root)
-    nested = bool(root.nested)
+    nested = bool(root.nested or root.pieces)
     if fold.tree.phase is Phase.COMPLETED:
         return "completed", sealer.seal(End(results, nested=nested), fold.run_id)
     error = root.error

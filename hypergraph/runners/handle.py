@@ -15,14 +15,14 @@ from hypergraph.errors import (
     RunCancelled,
     StateLost,
 )
-from hypergraph.plan import Frame, Phase
+from hypergraph.plan import Frame, Nested, Phase, TaskEnded
+from hypergraph.runners.nested import Errors, restore_one
 from hypergraph.runners.notes import annotate
-from hypergraph.runners.result import PauseInfo, RunResult, RunStatus
+from hypergraph.runners.result import MapResult, PauseInfo, RunResult, RunStatus
 from hypergraph.runners.session import Session
-from hypergraph.store.records import End, Question, Ref, is_shared
+from hypergraph.store.records import End, Question, Ref, Report, is_shared
 from hypergraph.values.codec import decode
 from hypergraph.values.digest import digest
-from hypergraph.values.failure import unpack_failure
 
 #: How a run's status is called in Redis -> in results.
 STATUSES = {
@@ -167,6 +167,7 @@ class RunReader:
         self._session = session
         self._run_id = run_id
         self._data: dict[str, bytes] = {}
+        self._unpack = Errors()
 
     def read(self, end: End, status: str) -> RunResult:
         """Return the run's result."""
@@ -196,7 +197,13 @@ class RunReader:
         """Return the values of the run and of nested ones; fetch `more` along the way."""
         fold = self._session.fold_of(self._run_id)
         found = {id(frame): fold.results(frame) for frame in fold.tree.frames()}
-        self._fetch([*(ref for refs in found.values() for ref in refs.values()), *more])
+        refs = [ref for values in found.values() for ref in values.values()]
+        for frame in fold.tree.frames():
+            if isinstance(frame.error, Report) and frame.error.error is not None:
+                refs.append(frame.error.error)
+            for piece in frame.pieces.values():
+                refs += [piece.inside] if piece.inside else piece.outputs.values()
+        self._fetch([*refs, *more])
         result = self._read_frame(fold.tree.root, found)
         result.run_id = self._run_id
         return result
@@ -205,9 +212,35 @@ class RunReader:
         values = {name: decode(self._data[ref[0]]) for name, ref in found[id(frame)].items()}
         completed = frame.state.phase is Phase.COMPLETED
         result = RunResult(values, RunStatus.COMPLETED if completed else RunStatus.FAILED)
+        if isinstance(frame.error, Report) and frame.error.error is not None:
+            result.error = self._unpack(self._data[frame.error.error[0]])
         for name, inner in frame.nested.items():
             result.nested[name] = self._read_frame(inner, found)
+        for index, piece in frame.pieces.items():
+            node = frame.plan.nodes[index]
+            assert node.nested is not None
+            result.nested[node.name] = self._read_piece(node.nested, piece, values)
         return result
+
+    def _read_piece(
+        self, nested: Nested, piece: TaskEnded, values: Mapping[str, Any]
+    ) -> RunResult | MapResult:
+        """Return the result of a nested graph that ran as one piece."""
+        if piece.inside:
+            return restore_one(decode(self._data[piece.inside[0]]), self._unpack)
+        inner = {
+            name: values[outer] if outer in values else decode(self._data[piece.outputs[outer][0]])
+            for name, outer in nested.outputs.items()
+            if outer in piece.outputs
+        }
+        if not nested.mapped:
+            return RunResult(inner, RunStatus.COMPLETED)
+        names = tuple(inner)
+        items = (
+            RunResult(dict(zip(names, row, strict=True)), RunStatus.COMPLETED, index=index)
+            for index, row in enumerate(zip(*inner.values(), strict=True))
+        )
+        return MapResult(items, names)
 
     def _fetch(self, refs: list[Ref]) -> None:
         digests = list(dict.fromkeys(ref[0] for ref in refs if not is_shared(ref)))
@@ -221,12 +254,11 @@ class RunReader:
 
     def _error_of(self, end: End) -> BaseException:
         if end.error is not None:
-            return unpack_failure(self._data[end.error[0]])
+            return self._unpack(self._data[end.error[0]])
         broken = end.broken or {}
         if "crash" in broken:
             sealed = broken["p"]
-            data = self._session.sealer.open_bytes("crash", sealed, self._run_id)
-            return unpack_failure(data)
+            return self._unpack(self._session.sealer.open_bytes("crash", sealed, self._run_id))
         if broken.get("output"):
             return ConflictError(broken["output"], broken["nodes"])
         return InfiniteLoopError(broken.get("max_iterations", 0))

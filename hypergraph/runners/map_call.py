@@ -10,12 +10,12 @@ from typing import Any
 from hypergraph.errors import ResultExpired, RunCancelled, StateLost
 from hypergraph.runners.handle import STATUSES
 from hypergraph.runners.mapping import BOARD, Feeder, MapReader
+from hypergraph.runners.nested import Errors, restore_run
 from hypergraph.runners.notes import annotate
 from hypergraph.runners.progress import Progress
 from hypergraph.runners.result import MapResult, RunResult, RunStatus
 from hypergraph.runners.session import Session
 from hypergraph.store.contract import Fed
-from hypergraph.values.failure import unpack_failure
 from hypergraph.values.results import Row
 
 #: Told (items done, failed, uploaded, in all or -1).
@@ -24,11 +24,12 @@ Seen = Callable[[int, int, int, int], None]
 
 def read_row(run_id: str, index: int, row: Row) -> RunResult:
     """Return what became of an item, as users see it."""
-    if row.failure is None:
+    if row.failure is None and not row.nested:
         return RunResult(row.values, RunStatus.COMPLETED, index=index)
-    error = unpack_failure(row.failure)
-    annotate(error, run_id=run_id, item=index)
-    return RunResult(row.values, RunStatus.FAILED, error=error, index=index)
+    result = restore_run((row.values, row.failure, row.nested), Errors(), index)
+    if result.error is not None:
+        annotate(result.error, run_id=run_id, item=index)
+    return result
 
 
 class MapCall:

@@ -1,23 +1,31 @@
-"""What became of nested graphs, as plain data that travels, and back.
-
-A result is ``(values, failure, nested)``; the results of a map are ``[outputs, result, ...]``. What
-is nested in a result is a dict of both by node name. Status, index and error follow from these.
-"""
+"""What became of nested graphs, as plain data that travels (see `values.nested`), and back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hypergraph.errors import UnserializableInput
 from hypergraph.runners.outcome import Nested
 from hypergraph.runners.result import MapResult, RunResult, RunStatus
-from hypergraph.values.codec import encode
+from hypergraph.values.failure import unpack_failure
 
 #: Packs an error, given the names that lead to where it was found.
 PackError = Callable[[BaseException, Sequence[str]], bytes]
 #: Returns the error that was packed.
 Unpack = Callable[[bytes], BaseException]
+
+
+class Errors:
+    """Unpacks failures: the same one becomes the same error, wherever in a result it is."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, BaseException] = {}
+
+    def __call__(self, packed: bytes) -> BaseException:
+        """Return the error."""
+        if packed not in self._known:
+            self._known[packed] = unpack_failure(packed)
+        return self._known[packed]
 
 
 def flatten(nested: Nested, pack: PackError, path: Sequence[str] = ()) -> dict[str, Any]:
@@ -51,14 +59,12 @@ def restore(plain: Mapping[str, Any], unpack: Unpack) -> Nested:
     return {name: restore_one(found, unpack) for name, found in plain.items()}
 
 
-def restore_one(
-    plain: Sequence[Any], unpack: Unpack, index: int | None = None
-) -> RunResult | MapResult:
+def restore_one(plain: Sequence[Any], unpack: Unpack) -> RunResult | MapResult:
     """Return one result, or those of a map."""
     if isinstance(plain, list):
         outputs, *rows = plain
         return MapResult((restore_run(row, unpack, i) for i, row in enumerate(rows)), outputs)
-    return restore_run(plain, unpack, index)
+    return restore_run(plain, unpack)
 
 
 def restore_run(plain: Sequence[Any], unpack: Unpack, index: int | None = None) -> RunResult:
@@ -69,34 +75,3 @@ def restore_run(plain: Sequence[Any], unpack: Unpack, index: int | None = None) 
     return RunResult(
         values, status, error=error, nested=restore(nested, unpack) if nested else {}, index=index
     )
-
-
-def encode_plain(plain: Any) -> bytes:
-    """Return the bytes of plain results; what does not pickle is left out."""
-    try:
-        return encode(plain)
-    except UnserializableInput:
-        return encode(only_what_travels(plain))
-
-
-def only_what_travels(plain: Any) -> Any:
-    """Return plain results without the values that do not pickle.
-
-    They are no outputs, or their graph would have failed: nobody but a reader of nested results
-    misses them.
-    """
-    if isinstance(plain, dict):
-        return {name: only_what_travels(found) for name, found in plain.items()}
-    if isinstance(plain, list):
-        return [plain[0], *map(only_what_travels, plain[1:])]
-    values, failure, nested = plain
-    kept = {name: value for name, value in values.items() if _travels(value)}
-    return kept, failure, only_what_travels(nested)
-
-
-def _travels(value: Any) -> bool:
-    try:
-        encode(value)
-    except UnserializableInput:
-        return False
-    return True

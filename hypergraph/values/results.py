@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from hypergraph.errors import UnserializableInput, UnserializableResult
 from hypergraph.values.codec import decode, encode
+from hypergraph.values.nested import only_what_travels
 from hypergraph.values.policy import Ship
 
 
@@ -14,7 +15,7 @@ class Finished(Protocol):
     """What became of an item, as the inline runner says it."""
 
     values: dict[str, Any]
-    nested: Mapping[str, Any]
+    nested: dict[str, Any]
     error: BaseException | None
     path: tuple[str, ...]
 
@@ -80,9 +81,19 @@ def unpack_page(data: bytes, decode: Decode = decode) -> list[list[Any]]:
 
 
 def pack_rows(
-    outcomes: Sequence[Finished], pack_error: PackError, *, where: str = "$"
+    outcomes: Sequence[Finished],
+    pack_error: PackError,
+    flatten: Callable[[int], Any] = lambda _: {},
+    *,
+    where: str = "$",
 ) -> tuple[bytes, list[int]]:
     """Return the bytes of a range's results.
+
+    Args:
+        outcomes: What became of the items.
+        pack_error: See there. It is called for an item before `flatten`.
+        flatten: Returns what is nested in the outcome at a position, as plain data.
+        where: Root of the path in errors.
 
     Returns:
         The bytes, and the positions of items that succeeded but whose values do not travel. They
@@ -91,6 +102,7 @@ def pack_rows(
     names = next((tuple(o.values) for o in outcomes if o.error is None), ())
     rows: list[Any] = []
     failures: dict[int, tuple[bytes, str]] = {}
+    nested: dict[int, Any] = {}
     for position, outcome in enumerate(outcomes):
         values = outcome.values
         if outcome.error is not None:
@@ -100,10 +112,13 @@ def pack_rows(
             rows.append(tuple(values.values()))
         else:
             rows.append(values)
+        if outcome.nested:
+            nested[position] = flatten(position)
     bad: list[int] = []
     try:
-        return encode((names, rows, failures)), bad
+        return encode((names, rows, failures, nested)), bad
     except UnserializableInput:
+        nested = only_what_travels(nested)
         for position, row in enumerate(rows):
             named = row if isinstance(row, dict) else dict(zip(names, row, strict=True))
             try:
@@ -113,7 +128,7 @@ def pack_rows(
                 bad.append(position)
                 rows[position] = _only_what_travels(named)
                 failures[position] = pack_error(position, error, ())
-        return encode((names, rows, failures)), bad
+        return encode((names, rows, failures, nested)), bad
 
 
 def _only_what_travels(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,10 +149,8 @@ def unpack_rows(data: bytes, decode: Decode = decode) -> Iterator[Row]:
         data: What `pack_rows` returned.
         decode: As in `unpack_page`.
     """
-    names, rows, failures = decode(data)
+    names, rows, failures, nested = decode(data)
     for position, row in enumerate(rows):
         values = row if type(row) is dict else dict(zip(names, row, strict=True))
-        if position in failures:
-            yield Row(values, *failures[position])
-        else:
-            yield Row(values)
+        failure, text = failures.get(position, (None, ""))
+        yield Row(values, failure, text, nested.get(position, {}))

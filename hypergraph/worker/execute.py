@@ -24,7 +24,7 @@ from hypergraph.nodes import FunctionNode, GateNode
 from hypergraph.plan.items import split
 from hypergraph.runners.call import call_node, choose, spare_for
 from hypergraph.runners.inline import Outcome, prepare
-from hypergraph.runners.nested import encode_plain, flatten
+from hypergraph.runners.nested import flatten
 from hypergraph.runners.state import differs
 from hypergraph.store.contract import Claim, Commit, RangeClaim, RangeCommit, TaskRecord
 from hypergraph.store.records import (
@@ -40,13 +40,20 @@ from hypergraph.store.redis import RedisStore
 from hypergraph.values.codec import encode
 from hypergraph.values.digest import digest
 from hypergraph.values.failure import pack_failure
+from hypergraph.values.nested import encode_plain
 from hypergraph.values.results import Row, length_of_page, pack_page, pack_rows
 from hypergraph.values.ship import Loader
 from hypergraph.worker.map_work import TARGET_S, MapWork
+from hypergraph.worker.pieces import (
+    MOST_TOLD,
+    FailedPiece,
+    describe,
+    exited,
+    gather,
+    pack_outcomes,
+    told,
+)
 from hypergraph.worker.value_cache import Values
-
-#: Of each range and each mapped node, people are told this many failures in words.
-MOST_TOLD = 3
 
 
 class NotHere(Exception):
@@ -130,9 +137,11 @@ class Executor:
                 return self._split(run_id, claim.task, order, inputs)
             if order.kind == "gather":
                 rows, items = self._collect(run_id, claim.task)
-                outputs = _gather(Border(*order.border), rows)
+                outputs, inside = gather(Border(*order.border), rows)
+            elif order.kind == "graph":
+                outputs, inside = self._run_inside(run_id, claim, order, node, inputs)
             elif order.kind != "compare":
-                outputs, decision = self._call(run_id, claim.task, order, node, inputs)
+                outputs, decision = self._call(run_id, claim, order, node, inputs)
             changed = self._find_changed(run_id, order, inputs, outputs)
             refs = {}
             for name, value in outputs.items():
@@ -245,10 +254,9 @@ class Executor:
         return refuse
 
     def _call(
-        self, run_id: str, claim: Claim, order: Order, inputs: dict[str, Any]
+        self, run_id: str, claim: Claim, order: Order, node: Any, inputs: dict[str, Any]
     ) -> tuple[dict[str, Any], tuple[str, ...] | None]:
         """Call the node's function, and nothing else, between `enter` and `leave`."""
-        node = self.loader.load_node(order.code)
         self._enter(run_id, claim.task, order.path, -1)
         try:
             if isinstance(node, GateNode):
@@ -262,8 +270,16 @@ class Executor:
         finally:
             self._leave()
 
+    def _load(self, order: Order) -> Any:
+        """Load the node or graph that a task calls; None where it calls none."""
+        if order.kind in ("map", "gather", "compare"):
+            return None
+        if order.kind == "graph":
+            return self.loader.load_graph(order.code)
+        return self.loader.load_node(order.code)
+
     def _run_inside(
-        self, run_id: str, claim: Claim, order: Order, inputs: dict[str, Any]
+        self, run_id: str, claim: Claim, order: Order, graph: Graph, inputs: dict[str, Any]
     ) -> tuple[dict[str, Any], bytes | None]:
         """Run a nested graph as one piece: it has a runner of its own.
 
@@ -271,7 +287,6 @@ class Executor:
             The node's outputs, and what they do not tell of the nested result.
         """
         border = Border(*order.border)
-        graph = self.loader.load_graph(order.code)
         values = {border.inputs[name]: value for name, value in inputs.items()}
         self._enter(run_id, claim.task, order.path, -1)
         try:
@@ -433,7 +448,7 @@ class Executor:
             self._leave()
         busy_s = clock() - began
         work.learn(len(outcomes), busy_s)
-        data, bad, errors = self._pack_outcomes(work, claim, outcomes)
+        data, bad, errors = pack_outcomes(outcomes, work.spec.path, claim, self.worker)
         if bad and (first < 0 or claim.start + bad[0] < first):
             first = claim.start + bad[0]
         sealed = self.sealer.seal_bytes("results", data, work.run_id, work.map, claim.start)
@@ -466,40 +481,3 @@ class Executor:
             claim.start,
             errors=told(claim.start, map_, error),
         )
-
-    def _pack_outcomes(
-        self, work: MapWork, claim: RangeClaim, outcomes: Sequence[Outcome]
-    ) -> tuple[bytes, list[int], str]:
-        """Return the bytes of a range's results, what did not travel, and errors for people."""
-        errors: list[str] = []
-        packed_of: dict[int, bytes] = {}
-
-        def pack(index: int, error: BaseException, path: Sequence[str]) -> bytes:
-            item = claim.start + index
-            if work.spec.path:  # the item is part of the path, as in any runner
-                node, told_item = "/".join([f"{work.spec.path}[{item}]", *path]), None
-            else:
-                node, told_item = "/".join(path), item
-            return pack_failure(
-                error,
-                node=node,
-                item=told_item,
-                worker=self.worker,
-                attempt=int(claim.attempt),
-            )
-
-        def pack_error(index: int, error: BaseException, path: Sequence[str]) -> tuple[bytes, str]:
-            if len(errors) < MOST_TOLD:
-                prefix = [work.spec.path] if work.spec.path else []
-                errors.append(told(claim.start + index, "/".join([*prefix, *path]), error))
-            packed = packed_of[id(error)] = pack(index, error, path)
-            return packed, describe(error)
-
-        def nested(position: int) -> dict[str, Any]:
-            return flatten(
-                outcomes[position].nested,
-                lambda error, path: packed_of.get(id(error)) or pack(position, error, path),
-            )
-
-        data, bad = pack_rows(outcomes, pack_error, nested)
-        return data, bad, "\n".join(errors)
