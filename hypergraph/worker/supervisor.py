@@ -32,14 +32,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from queue import Empty, SimpleQueue
-from types import FrameType
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from hypergraph.errors import StoreError
 from hypergraph.worker import lifeline
 from hypergraph.worker.config import WorkerConfig, new_worker_id
 from hypergraph.worker.process import ChildProcess, Death, module_command
+from hypergraph.worker.signals import NUDGE, Signals
 
 if TYPE_CHECKING:
     from hypergraph.worker.upkeep import Upkeep
@@ -51,15 +50,6 @@ LEAVE_S = 1.0
 
 #: A child that dies within this time and without having executed anything is replaced ever later.
 EARLY_S = 10.0
-
-_DRAIN_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-class Stop(NamedTuple):
-    """Why the host is to stop."""
-
-    at_once: bool
-    code: int = 0  #: the process's exit code
 
 
 class Pause:
@@ -94,7 +84,7 @@ class Supervisor:
     def __init__(self, config: WorkerConfig, *, command: Sequence[str] | None = None) -> None:
         self.config = config
         self._command = tuple(command or module_command("hypergraph.worker.child"))
-        self._events: SimpleQueue[Stop] = SimpleQueue()
+        self._signals = Signals()
         self._children: list[ChildProcess] = []
         self._lock = threading.Lock()  # for `_children`, and against a start during a drain
         self._names = (f"c{number}" for number in itertools.count(1))
@@ -114,7 +104,7 @@ class Supervisor:
         Returns:
             The exit code for the process.
         """
-        self._catch_signals()
+        self._signals.catch(_stop_signals())
         if client is not None:
             lifeline.watch(client, self.vanish)
         keepers = [self._in_thread(self._keep) for _ in range(self.config.processes)]
@@ -126,10 +116,11 @@ class Supervisor:
             self._kill(self._children)
             raise
         beats = self._in_thread(self._beat_on)
-        stop = self._events.get()
-        self._drain(keepers, at_once=stop.at_once)
+        number = self._signals.wait()
+        self._drain(keepers, at_once=number == signal.SIGQUIT)
         self._leave(beats)
-        return stop.code
+        # While the host serves, a keeper ends only by a bug of ours.
+        return 1 if number == NUDGE else 0
 
     def vanish(self) -> None:
         """End the children and this process, at once and for good."""
@@ -162,8 +153,7 @@ class Supervisor:
                 if told and not self._try(partial(self._reap, child, death), "reaping a child"):
                     self._all_given_back = False
         finally:
-            # While the host serves, a keeper ends only by a bug of ours.
-            self._events.put(Stop(at_once=False, code=1))
+            self._signals.nudge()
 
     def _start_child(self) -> ChildProcess | None:
         with self._lock:
@@ -326,13 +316,11 @@ class Supervisor:
 
     def _wait_for(self, keepers: Sequence[threading.Thread], until: float) -> None:
         """Wait until all children have ended, a signal comes, or it is `until`."""
-        signals = 0
-        while any(keeper.is_alive() for keeper in keepers) and not signals:
-            try:
-                event = self._events.get(timeout=max(0.0, until - time.monotonic()))
-            except Empty:
+        while any(keeper.is_alive() for keeper in keepers):
+            # A keeper nudges just before its end, hence not for long at a time.
+            left_s = until - time.monotonic()
+            if left_s <= 0 or self._signals.wait(min(left_s, 0.1)) not in (NUDGE, None):
                 return
-            signals += event.code == 0
 
     def _leave(self, beats: threading.Thread) -> None:
         """Take the host off the lists, if nothing of it is left there."""
@@ -345,17 +333,7 @@ class Supervisor:
         elif self._try(upkeep.bury, "signing off"):
             logger.info("Worker %s has stopped.", self.config.worker_id)
 
-    # -- small print --------------------------------------------------------------------------
-
-    def _catch_signals(self) -> None:
-        def stop(number: int, frame: FrameType | None) -> None:
-            # Nothing but this: whatever the main thread is doing, a queue takes it.
-            self._events.put(Stop(at_once=number == signal.SIGQUIT))
-
-        signal.signal(signal.SIGQUIT, stop)
-        for number in _DRAIN_SIGNALS:
-            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-                signal.signal(number, stop)
+    # -- threads ------------------------------------------------------------------------------
 
     def _in_thread(self, target: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
@@ -424,6 +402,14 @@ def run_worker(
         cwd=here,
     )
     return Supervisor(config).run()
+
+
+def _stop_signals() -> list[int]:
+    """Return the signals that stop a host. Not a hang-up that `nohup` has switched off."""
+    numbers: list[int] = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
 
 
 def _count_running(children: Iterable[ChildProcess]) -> int:
