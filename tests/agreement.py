@@ -38,11 +38,9 @@ def see(call: Callable[[], RunResult | MapResult]) -> Seen:
         warnings.simplefilter("always")
         try:
             result = call()
-        except Exception as error:
-            return Seen(None, error, _first_words(caught))
-    error = None
-    if isinstance(result, RunResult):
-        error = result.error
+        except Exception as raised:
+            return Seen(None, raised, _first_words(caught))
+    error = result.error if isinstance(result, RunResult) else None
     return Seen(result, error, _first_words(caught))
 
 

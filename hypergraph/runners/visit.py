@@ -8,6 +8,7 @@ from typing import Any
 from hypergraph.nodes import GraphNode
 from hypergraph.plan.items import split
 from hypergraph.runners.call import spare_for
+from hypergraph.runners.notes import annotate
 from hypergraph.runners.outcome import Draft, Nested, NodeFailure, Values
 from hypergraph.runners.result import MapResult, RunStatus
 
@@ -109,8 +110,11 @@ class _Mapped(Visit):
         for index, item in enumerate(split(self._enter(values), self._over, self.nested.mode)):
             outcome = self._prepared.run(item)
             results.append(outcome.as_result(index))
-            if outcome.error is not None and self.nested.error_handling == "raise":
-                raise NodeFailure(outcome.error, (f"{name}[{index}]", *outcome.path))
+            if outcome.error is not None:
+                path = (f"{name}[{index}]", *outcome.path)
+                if self.nested.error_handling == "raise":
+                    raise NodeFailure(outcome.error, path)
+                annotate(outcome.error, path=path)  # nobody else will say where it was
         return self._leave_mapped(results)
 
 

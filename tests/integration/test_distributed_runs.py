@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hypergraph import DistributedRunner, Graph, RunResult, SyncRunner, node
+from hypergraph import DistributedRunner, Graph, MapResult, RunResult, SyncRunner, node
 from hypergraph.nodes import FunctionNode
 from tests.agreement import assert_agree, see
 from tests.ledger import Ledger
@@ -781,4 +781,6 @@ def test_nested_results_are_read_by_path(runner: DistributedRunner, ledger: Ledg
     assert isinstance(result["rag"], RunResult)
     assert result["rag"]["a"] == 2
     assert result["one.b"] == [20, 30]
-    assert result.nested["one"][1]["a"] == 3
+    many_results = result.nested["one"]
+    assert isinstance(many_results, MapResult)
+    assert many_results[1]["a"] == 3
