@@ -54,14 +54,21 @@ class Place:
 
     def command(self, name: str) -> str:
         """Return how one of our commands is called for this place, without showing a password."""
-        from hypergraph.store.link import redact
-
         words = ["hypergraph", name]
-        if self.url and redact(self.url) == self.url:
+        if self.url and self.shown == self.url:
             words += ["--url", self.url]
         if self.namespace not in ("", "default"):
             words += ["--namespace", self.namespace]
         return " ".join(words)
+
+    @property
+    def runner(self) -> str:
+        """The Python that makes a runner for this place, without showing a password."""
+        # Without a URL it takes that of the environment, where it came from if it has a password.
+        arguments = [f'"{self.url}"'] if self.shown == self.url else []
+        if self.namespace not in ("", "default"):
+            arguments.append(f'namespace="{self.namespace}"')
+        return f"DistributedRunner({', '.join(arguments)})"
 
     def over(self, outer: Place | None) -> Place:
         """Return this place, with what it lacks taken from the group's."""

@@ -115,5 +115,8 @@ def _children(worker: WorkerInfo) -> Table:
 
 
 def _node(body: RunningBody) -> str:
-    item = "" if body.item is None else f"[{body.item}]"
-    return figures.one_line(f"{body.path}{item}" if body.path else f"item {body.item}")
+    if body.item is None:
+        return figures.one_line(body.path or body.unit)
+    # The items of a map that is a run of its own are of no node.
+    is_own = body.unit == "map" and body.path in ("", body.unit)
+    return f"item {body.item:,}" if is_own else figures.one_line(f"{body.path}[{body.item}]")

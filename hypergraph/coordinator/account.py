@@ -12,10 +12,15 @@ class Items:
 
     total: int | None  #: None: more inputs may come
     uploaded: int
-    done: int  #: failed ones included
+    done: int  #: that succeeded
     failed: int
     claimed: int  #: once at least
     busy_s: float  #: time that items took, together
+
+    @property
+    def ended(self) -> int:
+        """How many have ended, one way or the other."""
+        return self.done + self.failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class Node:
     running: int  #: how many of those some slot holds
     done: int  #: tasks that succeeded
     failed: int  #: tasks that failed
+    crashed: int  #: how many of those have killed their process once too often
     attempts: int  #: executions that count, of tasks that have ended
     lost: int  #: executions whose process died
     total_s: float  #: time that executions took whose result stands
@@ -38,7 +44,7 @@ class Node:
     @property
     def mean_s(self) -> float | None:
         """Mean time of an execution; of a mapped node, of an item."""
-        count = self.items.done if self.items else self.done + self.failed
+        count = self.items.ended if self.items else self.done + self.failed - self.crashed
         return self.total_s / count if count else None
 
 
@@ -130,7 +136,7 @@ class RunSummary:
     kind: str  #: run or map
     graph: str
     status: str
-    done: int  #: tasks of a run, items of a map; failed ones included
+    done: int  #: tasks of a run, items of a map, that succeeded
     failed: int
     total: int | None  #: None: nobody knows
     lost: int  #: executions whose process died
@@ -160,7 +166,7 @@ def items_of(counts: Mapping[str, int]) -> Items:
     return Items(
         None if total < 0 else total,
         counts["avail"],
-        counts["done"],
+        counts["done"] - counts["failed"],
         counts["failed"],
         counts["cursor"],
         counts["busy_us"] / 1e6,

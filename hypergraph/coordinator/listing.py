@@ -49,22 +49,22 @@ def summarise(line: RunLine) -> RunSummary:
     lost, failed = int(meta.get("lost", 0)), int(meta.get("failed", 0))
     total: int | None
     if meta.get("kind") == b"map":
-        done, failed = counts.get("done", 0), counts.get("failed", 0)
+        ended, failed = counts.get("done", 0), counts.get("failed", 0)
         total = counts.get("total", -1)
         if total < 0:
             total = int(meta.get("total", -1))
     else:
         # The journal has the start, an end, the lost attempts; and one entry for each task.
-        done = int(meta["seq"]) - 1 - (ended_at is not None) - lost
+        ended = max(0, int(meta["seq"]) - 1 - (ended_at is not None) - lost)
         total = int(meta.get("nodes", -1))
     return RunSummary(
         run_id=line.run_id,
         kind=meta.get("kind", b"run").decode(),
         graph=meta.get("graph", b"").decode(),
         status=status_of(meta, taken=line.taken),
-        done=max(0, done),
+        done=max(0, ended - failed),
         failed=failed,
-        total=None if total < max(done, 0) else total,
+        total=None if total < ended else total,
         lost=lost,
         created_at=int(meta["created_ms"]) / 1000,
         ended_at=ended_at,

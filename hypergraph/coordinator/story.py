@@ -88,6 +88,7 @@ class _Tally:
     kind: str
     done: int = 0
     failed: int = 0
+    crashed: int = 0
     attempts: int = 0
     lost: int = 0
     took_us: int = 0
@@ -99,6 +100,7 @@ class _Tally:
         """Count a task that has ended."""
         self.done += entry.kind == "done"
         self.failed += entry.kind != "done"
+        self.crashed += entry.kind == "crash"
         self.attempts += int(entry.fields["a"])
         if report is None:
             return
@@ -113,9 +115,9 @@ class _Tally:
 
     def _take_items(self, count: ItemCount) -> None:
         before = self.items or Items(0, 0, 0, 0, 0, 0.0)
-        done = before.done + count.done
+        ended, failed = before.ended + count.done, before.failed + count.failed
         busy_s = before.busy_s + count.busy_us / 1e6
-        self.items = Items(done, done, done, before.failed + count.failed, done, busy_s)
+        self.items = Items(ended, ended, ended - failed, failed, ended, busy_s)
 
 
 class _Reader:
@@ -265,12 +267,14 @@ class _Reader:
     def _read_map(self, map_: MapFacts) -> None:
         """Take over what a map that is not gathered has counted."""
         path = "" if self._is_map else self._path_of(map_.map)
+        deaths: dict[bytes, str] = {}
         for event in map_.events:
             at = event.at_ms / 1000
             if event.kind == "lost":
                 self._losses.append(self._loss(event.fields, path, at))
+                deaths[event.fields["s"]] = _text(self._describe(event.fields))
             else:
-                self._problems.extend(_range_problems(event.fields, at))
+                self._problems.extend(_range_problems(event.fields, deaths, at))
         if map_.counts and not self._is_map:
             self._tally(path, "map").items = items_of(map_.counts)
 
@@ -337,6 +341,7 @@ class _Reader:
                 busy.get(path, 0),
                 tally.done,
                 tally.failed,
+                tally.crashed,
                 tally.attempts,
                 tally.lost,
                 total_s,
@@ -396,7 +401,8 @@ def _kind_of(node: PlanNode) -> str:
 
 
 def _text(told: Mapping[str, Any]) -> str:
-    return f"{told.get('type') or 'WorkerCrashed'}: {told.get('message') or 'cause unknown'}"
+    kind = str(told.get("type") or "WorkerCrashed").removeprefix("hypergraph.errors.")
+    return f"{kind}: {told.get('message') or 'cause unknown'}"
 
 
 def _problem(told: Mapping[str, Any]) -> Problem:
@@ -421,8 +427,19 @@ def _broken(broken: Mapping[str, Any]) -> Problem:
     return Problem(str(broken.get("path") or ""), None, text, "", 1)
 
 
-def _range_problems(fields: Mapping[str, bytes], at: float) -> Iterator[Problem]:
-    """Yield what a range of items says of its first failures; see `RangeCommit.errors`."""
+def _range_problems(
+    fields: Mapping[str, bytes], deaths: Mapping[bytes, str], at: float
+) -> Iterator[Problem]:
+    """Yield what a range of items says of its first failures; see `RangeCommit.errors`.
+
+    Args:
+        fields: Of its entry in the map's journal.
+        deaths: First item of a range -> what its processes died of. Dead, they say nothing.
+        at: When it was committed.
+    """
+    if not fields.get("e") and fields["s"] in deaths:
+        text = deaths[fields["s"]]
+        yield Problem("", int(fields["s"]), text, fields["w"].decode(), int(fields["a"]), at)
     for line in fields.get("e", b"").decode(errors="replace").splitlines():
         item, node, text = (*line.split("\t", 2), "", "")[:3]
         if item.isdecimal():

@@ -49,7 +49,7 @@ def runs(
 ) -> None:
     """List the latest runs; show or cancel one.
 
-    `done` counts nodes of a run, items of a map; failed ones are among them.
+    `done` and `failed` count the nodes of a run, the items of a map.
     """
     if context.invoked_subcommand is not None:
         return
@@ -76,8 +76,7 @@ def show(place: Place, run_id: str, as_json: bool) -> None:
     if as_json:
         screen.print_json(story)
         return
-    options = "" if connection.place.namespace == "default" else _namespace(connection.place)
-    attach = f'DistributedRunner("{connection.place.shown}"{options}).attach("{run_id}")'
+    attach = f'{connection.place.runner}.attach("{run_id}")'
     cancel = f"{connection.place.command('runs cancel')} {run_id}"
     page.show(screen.make_console(), story, workers, attach, cancel)
 
@@ -95,7 +94,7 @@ def cancel(place: Place, run_id: str, as_json: bool) -> None:
         story = _tell(connection, run_id)
     if as_json:
         screen.print_json({"run_id": run_id, "before": before, "status": story.status})
-    elif before == "running":
+    elif before in ("running", "paused"):
         click.echo(f"Cancelled run {run_id}; {_how_far(story)}.")
     else:
         click.echo(f"Run {run_id} had ended before ({before}); nothing was changed.")
@@ -111,9 +110,9 @@ def _tell(connection: Connection, run_id: str) -> Story:
 
 def _how_far(story: Story) -> str:
     if story.items is not None:
-        return f"{story.items.done:,} items were done and no more will be"
-    done = sum(node.done + node.failed for node in story.nodes)
-    return f"{done:,} of its nodes were done and no more will be"
+        return f"{story.items.ended:,} items had ended, and no more will"
+    ended = sum(node.done + node.failed for node in story.nodes)
+    return f"{ended:,} of its tasks had ended, and no more will"
 
 
 def _by_whom() -> str:
@@ -122,7 +121,3 @@ def _by_whom() -> str:
     except (KeyError, OSError):  # a container's user id without a name
         user = "somebody"
     return f"{user}@{socket.gethostname()} with `hypergraph runs cancel`"
-
-
-def _namespace(place: Place) -> str:
-    return f', namespace="{place.namespace}"'

@@ -17,7 +17,7 @@ from hypergraph.cli import figures, screen
 from hypergraph.cli.runs.table import progress
 from hypergraph.coordinator.account import Holding, Items, Loss, Node, Problem, Story
 from hypergraph.transport.tags import describe_tag
-from hypergraph.worker.registry import RunningBody, WorkerInfo
+from hypergraph.worker.registry import WorkerInfo
 
 #: Lines of each kind; JSON has all of them.
 _MOST = 10
@@ -69,7 +69,7 @@ def _facts(story: Story, attach: str, cancel: str) -> Iterator[tuple[str, str]]:
     when = f"{_clock(story.created_at)} ({ago if ago == 'now' else f'{ago} ago'})"
     yield "submitted", f"{when} by {figures.one_line(story.origin) or 'an unknown client'}"
     if story.ended_at is None:
-        yield "takes", f"{figures.duration(story.took_s)} so far"
+        yield "took", f"{figures.duration(story.took_s)} so far"
     else:
         yield "took", f"{figures.duration(story.took_s)}, until {_clock(story.ended_at)}"
     if story.cancelled_by:
@@ -88,7 +88,7 @@ def _facts(story: Story, attach: str, cancel: str) -> Iterator[tuple[str, str]]:
         yield "kept", f"until {_clock(story.expires_at)}, {values}"
     if story.unread:
         yield "unread", figures.one_line(story.unread)
-    if story.ended_at is None or story.results:
+    if story.ended_at is None or (story.results and story.status != "cancelled"):
         yield "attach", attach
     if story.ended_at is None:
         yield "cancel", cancel
@@ -108,9 +108,9 @@ def items_line(items: Items, took_s: float) -> str:
         parts.append(f"{items.failed:,} failed")
     if items.total is None:
         parts.append(f"{items.uploaded:,} fed so far")
-    if items.done:
-        parts.append(f"{figures.duration(items.busy_s / items.done)} each")
-        parts.append(f"{items.done / max(took_s, 1e-3):,.0f}/s")
+    if items.ended:
+        parts.append(f"{figures.duration(items.busy_s / items.ended)} each")
+        parts.append(f"{items.ended / max(took_s, 1e-3):,.0f}/s")
     return ", ".join(parts)
 
 
@@ -162,8 +162,7 @@ def _state(node: Node) -> Text:
 def _done(node: Node) -> Text:
     if node.items is not None:
         return Text(progress(node.items.done, node.items.total))
-    ended = node.done + node.failed
-    return Text(f"{ended:,}" if ended else "")
+    return Text(f"{node.done:,}" if node.done else "")
 
 
 def _total(node: Node) -> str:
@@ -171,7 +170,14 @@ def _total(node: Node) -> str:
 
 
 def _workers(node: Node) -> str:
-    return figures.listed([slot.rpartition("/")[0] or slot for slot in node.workers], 1)
+    if node.items is not None:
+        return ""  # its items were everywhere; what stands here has gathered them
+    return figures.listed(list(dict.fromkeys(map(_child, node.workers))), 1)
+
+
+def _child(slot: str) -> str:
+    """Return the process of a slot: its host and child, without the thread."""
+    return slot.rpartition("/")[0] if slot.count("/") == 2 else slot
 
 
 # -- now ----------------------------------------------------------------------------------------
@@ -180,23 +186,26 @@ def _workers(node: Node) -> str:
 def _running(story: Story, workers: Sequence[WorkerInfo]) -> Iterator[Text]:
     live = {worker.id: worker for worker in workers}
     for holding in story.running[:_MOST]:
-        place = holding.slot.rpartition("/")[0]
-        body = _body_of(holding, live.get(holding.worker))
-        text = Text.assemble((place, "bold"), "  ", _held(holding))
+        text = Text.assemble((_child(holding.slot), "bold"), "  ", _held(holding))
         if holding.attempt > 1:
             text.append(f", attempt {holding.attempt}", "yellow")
-        if holding.worker not in live:
+        if holding.worker in live:
+            text.append(_seen(holding, live[holding.worker]), "dim")
+        else:
             text.append("  its host is silent; others take it within seconds", "yellow")
-        elif body is not None:
-            at = (
-                f"at item {body.item}, "
-                if body.item is not None and holding.first is not None
-                else ""
-            )
-            text.append(f"  {at}{figures.duration(body.seconds)}", "dim")
         yield text
     if len(story.running) > _MOST:
         yield Text(f"and {len(story.running) - _MOST:,} more", "dim")
+
+
+def _seen(holding: Holding, worker: WorkerInfo) -> str:
+    """Return what the host says that the slot executes, if it has said so by now."""
+    child = holding.slot.split("/")[1] if "/" in holding.slot else ""
+    for body in worker.running:
+        if body.child == child and body.unit == holding.unit:
+            at = "" if holding.first == holding.last else f"at item {body.item}, "
+            return f"  {at}{figures.duration(body.seconds)}"
+    return ""
 
 
 def _held(holding: Holding) -> str:
@@ -207,14 +216,6 @@ def _held(holding: Holding) -> str:
     if holding.last != holding.first:
         items = f"items {holding.first:,} to {holding.last:,}"
     return f"{node}, {items}" if node else items
-
-
-def _body_of(holding: Holding, worker: WorkerInfo | None) -> RunningBody | None:
-    """Return what the host says that the slot executes, if it has said so by now."""
-    if worker is None:
-        return None
-    child = holding.slot.split("/")[1] if "/" in holding.slot else ""
-    return next((b for b in worker.running if b.child == child and b.unit == holding.unit), None)
 
 
 def _waiting(story: Story, workers: Sequence[WorkerInfo]) -> Iterator[Text]:
@@ -246,23 +247,20 @@ def _waiting(story: Story, workers: Sequence[WorkerInfo]) -> Iterator[Text]:
 
 def _problems(problems: Sequence[Problem]) -> Iterator[Text]:
     for problem in problems[:_MOST]:
-        where = [f"node {figures.one_line(problem.node)}"] if problem.node else []
-        if problem.item is not None:
-            where.insert(0, f"item {problem.item:,}")
-        if problem.worker:
-            where.append(f"on {problem.worker}")
-        if problem.attempt > 1:
-            where.append(f"attempt {problem.attempt}")
-        if where:
-            yield Text(", ".join(where))
-        yield Text(f"  {figures.printable(problem.text).strip()}", "red")
-        if problem.traceback:
-            yield from _traceback(problem.traceback)
+        where = [] if problem.item is None else [f"item {problem.item:,}"]
+        where += [f"node {figures.one_line(problem.node)}"] if problem.node else []
+        where += [f"attempt {problem.attempt}"] if problem.attempt > 1 else []
+        where += [f"on {_child(problem.worker)}"] if problem.worker else []
+        text = Text(", ".join(where) + ": " if where else "")
+        text.append(figures.printable(problem.text).strip(), "red")
+        yield text
+        yield from _traceback(problem.traceback)
     if len(problems) > _MOST:
         yield Text(f"and {len(problems) - _MOST:,} more", "dim")
 
 
 def _traceback(text: str) -> Iterator[Text]:
+    """Yield the end of a traceback, where it happened; the error itself has been told."""
     lines = figures.printable(text).rstrip().splitlines()
     if len(lines) > _MOST_TRACEBACK:
         yield Text(f"    ... {len(lines) - _MOST_TRACEBACK} lines; --json has them", "dim")
@@ -279,7 +277,7 @@ def _losses(losses: Sequence[Loss]) -> list[Text]:
             what = ", ".join(filter(None, (what, f"item {loss.item:,}")))
         cause = Text(loss.cause, "yellow")
         lines.append(
-            Text.assemble(f"{when}{what}, attempt {loss.attempt} on {loss.worker}: ", cause)
+            Text.assemble(f"{when}{what}, attempt {loss.attempt} on {_child(loss.worker)}: ", cause)
         )
     return lines
 

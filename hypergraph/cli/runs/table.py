@@ -12,7 +12,7 @@ from hypergraph.coordinator.account import RunSummary
 
 
 def runs_table(runs: Sequence[RunSummary]) -> Table:
-    """Return the runs as a table. ``done`` is of items for a map, of nodes for a run."""
+    """Return the runs as a table. ``done`` is of the items of a map, the nodes of a run."""
     table = screen.make_table()
     screen.add_columns(table, "run", "status", "kind")
     table.add_column("graph", no_wrap=True, overflow="ellipsis", min_width=8)
