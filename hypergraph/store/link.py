@@ -63,13 +63,10 @@ def script_command(name: str, key: str, *args: Any) -> tuple[Any, ...]:
     return ("EVALSHA", load_script(name)[1], 1, key, *args)
 
 
-def _texts_of(commands: Iterable[tuple[Any, ...]]) -> list[str]:
-    """Return the scripts that some commands run."""
-    wanted = {command[1] for command in commands if command[0] == "EVALSHA"}
-    found = (
-        load_script(path.name[:-4]) for path in _folder().iterdir() if path.name[-4:] == ".lua"
-    )
-    return [text for text, sha in found if sha in wanted]
+def _text_of(sha: str) -> str:
+    """Return the script with this SHA-1."""
+    names = (path.name.removesuffix(".lua") for path in _folder().iterdir())
+    return next(text for text, found in map(load_script, names) if found == sha)
 
 
 def redact(url: str) -> str:
@@ -121,6 +118,7 @@ class Link:
     def _connect(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._loaded: set[str] = set()  # SHA-1s of scripts that Redis has had from this process
         self._client = make_client(self.url, self._timeout_s)
         self._blocking = make_client(self.url, self._timeout_s + 5.0)
 
@@ -210,15 +208,23 @@ class Link:
         commands = list(commands)
 
         def send() -> list[Any]:
+            self._load_scripts(commands)
             try:
                 return self._send_all(commands)
-            except NoScriptError:
-                for text in _texts_of(commands):
-                    self.client.script_load(text)
+            except NoScriptError:  # Redis was restarted since
+                self._loaded.clear()
+                self._load_scripts(commands)
                 return self._send_all(commands)
 
         result: list[Any] = self.insist(send)
         return result
+
+    def _load_scripts(self, commands: Sequence[tuple[Any, ...]]) -> None:
+        # Beforehand, not on demand: fakeredis 2.40 closes a connection on an error in a pipeline.
+        missing = {c[1] for c in commands if c[0] == "EVALSHA"} - self._loaded
+        for sha in missing:
+            self.client.script_load(_text_of(sha))
+            self._loaded.add(sha)
 
     def _send_all(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         pipe = self.client.pipeline(transaction=False)
