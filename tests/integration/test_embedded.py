@@ -359,6 +359,20 @@ def test_fakeredis_says_noscript_of_an_unknown_digest(fake: redis.Redis) -> None
         fake.evalsha("0" * 40, 0)
 
 
+def test_fakeredis_goes_on_with_a_pipeline_after_an_error_in_it(fake: redis.Redis) -> None:
+    pipe = fake.pipeline(transaction=False)
+    pipe.set("a", "1")
+    pipe.evalsha("0" * 40, 0)
+    pipe.get("a")
+    answers = pipe.execute(raise_on_error=False)
+
+    assert (answers[0], type(answers[1]), answers[2]) == (
+        True,
+        redis.exceptions.NoScriptError,
+        b"1",
+    )
+
+
 def test_fakeredis_wakes_a_blocked_stream_reader(fake: redis.Redis) -> None:
     with waking(fake, lambda other: other.xadd("s", {"a": "1"})):
         answer = fake.xread({"s": "0"}, block=5000)

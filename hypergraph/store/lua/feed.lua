@@ -1,8 +1,8 @@
 -- feed(ARGV: map, start, items, bytes, total) -> {status, avail, cursor, done, failed, read}
 --
--- Adds a page of inputs that begins at item `start`. The page stands if it continues what is
--- there, so the same page twice changes nothing, and stays within the number of items. `items` 0 adds nothing; `total` other than ""
--- says how many items there are in all, and no more will come.
+-- Adds a page of inputs that begins at item `start`. The page stands if it continues what is there
+-- and stays within the number of items, so the same page twice changes nothing. `items` 0 adds
+-- nothing; `total` other than "" says how many items there are in all, and no more will come.
 local start, items, bytes, total = take_number(), take_number(), take(), take()
 local meta = redis.call("hmget", KEYS[1], "status", "seq")
 local has = redis.call("hmget", state, "avail", "total")
