@@ -145,7 +145,8 @@ class Reconciler:
         for run_id in runs:
             view = self.coordinator.look_at(run_id)
             if view.status == "running" and view.owner and not store.is_client_alive(view.owner):
-                self._end_orphan(run_id, view)
+                logger.warning("Run %s: its client has died, so it ends.", run_id)
+                self.coordinator.cancel(run_id, f"client {view.owner} died")
         return live
 
     def bury(self, worker: str) -> None:
@@ -155,12 +156,6 @@ class Reconciler:
         for run_id in {run_id for _, run_id in store.held(worker)}:
             self.coordinator.reap(run_id, f"{worker}/", "?", -1, self._crash(worker))
         store.bury(worker)
-
-    def _end_orphan(self, run_id: str, view: RunView) -> None:
-        """A map whose inputs come from a client that has died can never be finished."""
-        if any(map_.total < 0 for map_ in view.maps):
-            logger.warning("Run %s: its client has died before all inputs were there.", run_id)
-            self.coordinator.cancel(run_id, f"client {view.owner} died while it fed the map")
 
 
 def check_digest(digest: str, data: bytes | None) -> bytes:

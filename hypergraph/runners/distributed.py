@@ -300,6 +300,7 @@ class DistributedRunner(base.BaseRunner):
             error_handling: ``raise``: after a failure no later item begins, and the error of the
                 lowest failing item is raised. ``continue`` gives every item a result.
             chunk: Items that a worker takes at a time; by default as many as suit their cost.
+                After 0.1 s it hands over what is done, and the rest is taken again.
             progress: Whether to show a bar.
             inputs: Further inputs, by name.
 
@@ -403,27 +404,42 @@ class DistributedRunner(base.BaseRunner):
         options = Options.check(select, max_iterations, max_concurrency, error_handling, chunk)
         given = base.gather(values, inputs, base.MAP_OPTIONS)
         items = split(given, map_over, map_mode)
-        opened = self._store_map(graph, items, options, owned=False, queue_up=not require_worker)
-        if opened is None:
-            raise ValueError("there is nothing to submit: the map has no items")
+        opened = self._store_map(graph, items, options, window=False, queue_up=not require_worker)
+        assert opened is not None
         session, run_id, queue, feeder = opened
-        feeder.feed_all(run_id, lambda: session.tickets.send(run_id, queue, 4))
+        try:
+            feeder.feed_all(run_id, lambda: session.tickets.send(run_id, queue, 4))
+            session.store.set_free(run_id)
+        except BaseException:
+            session.coordinator.cancel(run_id, "its inputs could not be uploaded")
+            raise
+        finally:
+            session.disown(run_id)
         return MapHandle(session, run_id, options.outputs_of(graph))
 
     def _open_map(self, graph: Graph, items: Items, options: Options) -> MapCall | None:
         """Store a map that this client feeds. None if it has no items."""
-        opened = self._store_map(graph, items, options, owned=True, queue_up=False)
+        opened = self._store_map(graph, items, options, window=True, queue_up=False)
         if opened is None:
             return None
         session, run_id, queue, feeder = opened
         return MapCall(session, run_id, queue, feeder, raises=options.raises)
 
     def _store_map(
-        self, graph: Graph, items: Items, options: Options, *, owned: bool, queue_up: bool
+        self, graph: Graph, items: Items, options: Options, *, window: bool, queue_up: bool
     ) -> tuple[Session, str, str, Feeder] | None:
-        """Store a map without its items. Everything is checked and packed before."""
+        """Store a map without its items. Everything is checked and packed before.
+
+        Args:
+            graph: What to map.
+            items: The inputs.
+            options: How.
+            window: Whether it goes no further than its reader lets it, who is the caller. A map
+                without items is then none at all, and None is returned.
+            queue_up: Whether it may wait for workers.
+        """
         base.check_map(self, graph)
-        if items.is_sized and not len(items):
+        if window and items.is_sized and not len(items):
             return None
         self._check_inputs(graph, dict.fromkeys(items.names))
         parcel = Parcel()
@@ -435,7 +451,7 @@ class DistributedRunner(base.BaseRunner):
         session = self._open()
         feeder = Feeder(session, items.rows(), items.over, self._ship)
         page_items = feeder.prepare()
-        if not page_items:
+        if window and not page_items:
             return None
         self._require(session, parcel, queue_up=queue_up)
         run_id, queue = new_run_id(), f"default.{TAG}"
@@ -454,14 +470,17 @@ class DistributedRunner(base.BaseRunner):
             "total": len(items) if items.is_sized else -1,
             "most": options.max_concurrency or 0,
             "raises": int(options.raises),
+            "owner": session.id,
         }
-        if owned:
-            session.own(run_id)
-            meta["owner"] = session.id
-        window = PAGES_AHEAD * page_items if owned else 0
+        ahead = PAGES_AHEAD * page_items if window else 0
         sealed = session.sealer.seal(spec, run_id, BOARD)
-        board = MapStart(BOARD, queue, -1, window, options.raises, sealed)
-        session.create(run_id, meta, parcel=parcel, map_=board)
+        board = MapStart(BOARD, queue, -1, ahead, options.raises, sealed)
+        session.own(run_id)
+        try:
+            session.create(run_id, meta, parcel=parcel, map_=board)
+        except BaseException:
+            session.disown(run_id)
+            raise
         return session, run_id, queue, feeder
 
     # -- asynchronous forms ---------------------------------------------------------------------

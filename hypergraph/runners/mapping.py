@@ -39,7 +39,7 @@ class Feeder:
         self._rows = rows
         self._names = names
         self._ship = ship
-        self._page_items = 0
+        self._page_items = 1
         self._next: tuple[int, bytes] | None = None
         self.uploaded = 0
         self.sealed = False  #: all inputs are uploaded, and their number is known

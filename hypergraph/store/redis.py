@@ -254,6 +254,10 @@ class RedisStore:
         answer = self.link.script("answer", self.keys.run(run_id), epoch, payload, digest, value)
         return _text(answer[0])
 
+    def set_free(self, run_id: str) -> None:
+        """Let a run go on without the client that it belonged to."""
+        self.link.pipeline([("HDEL", self.keys.run(run_id), "owner")])
+
     def forget(self, run_id: str) -> None:
         """Drop the values of a run that has ended."""
         self.link.script("forget", self.keys.run(run_id))
