@@ -72,7 +72,11 @@ def _complete(node: CallableNode, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def decision_of(gate: GateNode, returned: Any) -> tuple[str, ...] | None:
     """Return what a gate's function returned as the plan wants it. Errors as in :func:`choose`."""
-    decision = gate.decision_of(returned)
+    return chosen_by(gate.decision_of(returned))
+
+
+def chosen_by(decision: Any) -> tuple[str, ...] | None:
+    """Return a gate's decision, a target, a list of targets or None, as the plan wants it."""
     if decision is None:
         return None
     chosen = decision if isinstance(decision, list) else [decision]
@@ -168,11 +172,12 @@ def caller(node: CallableNode, keys: Sequence[Any]) -> Call:
     """Return a function that takes a node's arguments from a mapping and calls it.
 
     Args:
-        node: The node. A generator function is drained into a list.
+        node: The node. A generator function is drained into a list. An async one gives its
+            coroutine or async generator, for the caller to wait for.
         keys: For each input of the node, in order, the key of its value in the mapping.
     """
     call = _calling(node, keys)
-    if node.is_generator:
+    if node.is_generator and not node.is_async:
         return lambda values: list(call(values))
     return call
 

@@ -5,22 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hypergraph.errors import ConflictError, InfiniteLoopError
-from hypergraph.nodes import GateNode, GraphNode
+from hypergraph.errors import ConflictError, InfiniteLoopError, PauseExecution
+from hypergraph.events.types import RouteDecisionEvent
+from hypergraph.nodes import GateNode, GraphNode, HyperNode, InterruptNode
 from hypergraph.nodes.function import CallableNode
-from hypergraph.plan import Decision, Phase, RunState, Started, Succeeded, decide
-from hypergraph.runners.call import caller, decision_of, outputs_of, spare_for
-from hypergraph.runners.outcome import Draft, Nested, NodeFailure, Outcome, Values, pick
+from hypergraph.plan import (
+    Decision,
+    Event,
+    Failed,
+    Paused,
+    Phase,
+    RunState,
+    Started,
+    Succeeded,
+    decide,
+)
+from hypergraph.runners.ask import asking
+from hypergraph.runners.call import caller, chosen_by, outputs_of, spare_for
+from hypergraph.runners.outcome import Draft, Outcome, Prepared
+from hypergraph.runners.result import PauseInfo
+from hypergraph.runners.run import RUN, Nested, NodeFailure, Run, Values, pick
 from hypergraph.runners.state import differs
 from hypergraph.runners.visit import Visit, visiting
+from hypergraph.runners.waiting import Going, Raised, start, then
+from hypergraph.runners.watch import Watch, watched
 
-#: Runs one node and returns its outputs, and what it chose if it is a gate.
-CarryOut = Callable[[Values, Nested], tuple[dict[str, Any], tuple[str, ...] | None]]
-#: Index of a node that returned, and what it returned.
-Ended = tuple[int, dict[str, Any], tuple[str, ...] | None]
+#: What a node returned: its outputs, and what it chose if it is a gate.
+Ended = tuple[dict[str, Any], tuple[str, ...] | None]
+#: Runs one node, with the values of the run and the id of the node's span, if it has one. Returns
+#: an `Ended`, soon.
+CarryOut = Callable[..., Any]
 
 
-class Loop:
+class Loop(Prepared):
     """A graph whose nodes run as `decide` says. See :class:`Prepared`.
 
     Args:
@@ -29,45 +46,86 @@ class Loop:
     """
 
     def __init__(self, draft: Draft, limit: int) -> None:
+        self.name = draft.graph.name
         self.selected = draft.selected
         self.certain = draft.provided.intersection(draft.selected)
+        self._way = draft.way
         self._plan = draft.plan
         self._limit = limit
-        self._carry_out = [_carrying_out(draft, node.index) for node in draft.plan.nodes]
+        self._carry_out: list[CarryOut] = []
+        for node in draft.plan.nodes:
+            carry_out = _carrying_out(draft, node.index)
+            self._carry_out.append(
+                watched(node.name, carry_out) if draft.is_observed else carry_out
+            )
 
-    def run(self, values: Mapping[str, Any]) -> Outcome:
-        """Run the graph. See :meth:`Prepared.run`."""
-        state: Values = dict(values)
+    def _go(self, values: Mapping[str, Any], watch: Watch | None) -> Going[Outcome]:
         nested: Nested = {}
+        state: Values = {**values, RUN: Run(nested, watch)}
+        broken: dict[int, BaseException] = {}
+        pauses: dict[int, PauseInfo] = {}
+        done: list[Any] = []
+        got: Any = None
         decision = decide(self._plan, RunState(), Started(tuple(values), self._limit))
         while decision.due:
-            ended: list[Ended] = []
-            try:
-                # Nobody writes to `state` before all of the superstep have read from it.
-                for index in decision.due:
-                    ended.append((index, *self._carry_out[index](state, nested)))
-            except NodeFailure as failure:
-                self._settle(state, decision, ended)
-                return Outcome(pick(self.selected, state), nested, failure.error, failure.path)
-            except Exception as error:
-                path = (self._plan.nodes[decision.due[len(ended)]].name,)
-                self._settle(state, decision, ended)
-                return Outcome(pick(self.selected, state), nested, error, path)
-            decision = self._settle(state, decision, ended)
-        return Outcome(pick(self.selected, state), nested, self._broken_rule(decision.state))
+            # Nobody writes to `state` before all of the superstep have read from it.
+            done = yield from self._way.all([self._carry_out[i] for i in decision.due], state)
+            for index, got in zip(decision.due, done, strict=False):
+                event = self._settle(state, index, got, broken, pauses)
+                decision = decide(self._plan, decision.state, event)
+            if broken:
+                # In turn, those behind the failed node never began, and `decide` waits for them.
+                break
+        try:
+            return self._outcome(state, nested, decision, broken, pauses)
+        finally:
+            done.clear()
+            broken.clear()
+            got = None
 
-    def _settle(self, state: Values, decision: Decision, ended: list[Ended]) -> Decision:
-        """Let the outputs of a superstep count, in graph order."""
-        for index, outputs, chosen in ended:
-            changed = tuple(
-                name
-                for name, value in outputs.items()
-                if name not in state or differs(state[name], value)
-            )
-            for name in changed:
-                state[name] = outputs[name]
-            decision = decide(self._plan, decision.state, Succeeded(index, changed, chosen))
-        return decision
+    def _settle(
+        self,
+        state: Values,
+        index: int,
+        got: Ended | Raised,
+        broken: dict[int, BaseException],
+        pauses: dict[int, PauseInfo],
+    ) -> Event:
+        """Let what a node did count, and return it as the plan wants to know it."""
+        if isinstance(got, Raised):
+            if isinstance(got.error, PauseExecution):
+                pauses[index] = got.error.pause_info
+                return Paused(index)
+            broken[index] = got.error
+            return Failed(index)
+        outputs, chosen = got
+        changed = tuple(
+            name
+            for name, value in outputs.items()
+            if name not in state or differs(state[name], value)
+        )
+        for name in changed:
+            state[name] = outputs[name]
+        return Succeeded(index, changed, chosen)
+
+    def _outcome(
+        self,
+        state: Values,
+        nested: Nested,
+        decision: Decision,
+        broken: dict[int, BaseException],
+        pauses: dict[int, PauseInfo],
+    ) -> Outcome:
+        values = pick(self.selected, state)
+        culprit = decision.state.culprit
+        if culprit is not None:
+            error = broken[culprit]
+            if isinstance(error, NodeFailure):
+                return Outcome(values, nested, error.error, error.path)
+            return Outcome(values, nested, error, (self._plan.nodes[culprit].name,))
+        if decision.state.phase is Phase.PAUSED:
+            return Outcome(values, nested, pause=pauses[min(pauses)])
+        return Outcome(values, nested, self._broken_rule(decision.state))
 
     def _broken_rule(self, state: RunState) -> BaseException | None:
         if state.phase is Phase.EXHAUSTED:
@@ -82,32 +140,67 @@ def _carrying_out(draft: Draft, index: int) -> CarryOut:
     node = draft.graph._nodes[index]
     if isinstance(node, GraphNode):
         return _carrying_out_graph(draft, index)
-    assert isinstance(node, CallableNode), "interrupts and foreign nodes are refused beforehand"
-    call = caller(node, node.inputs)
     complete = _completing(draft, node, index)
+    if isinstance(node, InterruptNode):
+        return asking(node, complete, is_answered=node.output_param in draft.provided)
+    assert isinstance(node, CallableNode), "foreign nodes are refused beforehand"
     if isinstance(node, GateNode):
-        return lambda state, nested: ({}, decision_of(node, call(complete(state))))
-    return lambda state, nested: (outputs_of(node, call(complete(state))), None)
+        return _carrying_out_gate(draft, node, complete)
+    call = draft.way.calling(node, node.inputs)
+    if not draft.way.waits:
+        return lambda values, span_id=None: (outputs_of(node, call(complete(values))), None)
+    return lambda values, span_id=None: then(
+        call(complete(values)), lambda got: (outputs_of(node, got), None)
+    )
 
 
-def _completing(draft: Draft, node: CallableNode, index: int) -> Callable[[Values], Values]:
+def _completing(draft: Draft, node: HyperNode, index: int) -> Callable[[Values], Values]:
     """Return a function that adds what a run's values lack of a node's inputs."""
     needs = draft.plan.nodes[index].needs
     spares = [(n, spare_for(node, n, draft.bound)) for n in node.inputs if n not in needs]
     if not spares:
-        return lambda state: state
-    return lambda state: {**state, **{n: s.take() for n, s in spares if n not in state}}
+        return lambda values: values
+    return lambda values: {**values, **{n: s.take() for n, s in spares if n not in values}}
+
+
+def _carrying_out_gate(
+    draft: Draft, gate: GateNode, complete: Callable[[Values], Values]
+) -> CarryOut:
+    # A gate takes no slot and is never waited for, whatever the way.
+    call = caller(gate, gate.inputs)
+    if not draft.is_observed:
+        return lambda values: ({}, chosen_by(gate.decision_of(call(complete(values)))))
+
+    def go(values: Values) -> Going[Ended]:
+        try:
+            decision = gate.decision_of(call(complete(values)))
+        except Exception as error:
+            # A StopIteration must not cross a generator; see `hypergraph.runners.waiting`.
+            raise NodeFailure(error, (gate.name,)) from None
+        watch: Watch = values[RUN].watch
+        yield from watch.say(
+            RouteDecisionEvent(
+                watch.run_id,
+                parent_span_id=watch.span_id,
+                node_name=gate.name,
+                graph_name=watch.graph_name,
+                decision=decision,
+            )
+        )
+        return {}, chosen_by(decision)
+
+    return lambda values, span_id: start(go(values))
 
 
 def _carrying_out_graph(draft: Draft, index: int) -> CarryOut:
     inputs = draft.plan.nodes[index].inputs
     visits: dict[tuple[str, ...], Visit] = {}
 
-    def carry_out(state: Values, nested: Nested) -> tuple[dict[str, Any], None]:
-        present = tuple(name for name in inputs if name in state)
+    def carry_out(values: Values, span_id: str | None = None) -> Any:
+        present = tuple(name for name in inputs if name in values)
         visit = visits.get(present)
         if visit is None:
             visit = visits[present] = visiting(draft, index, present)
-        return visit(state, nested), None
+        return then(visit(values, span_id), lambda outputs: (outputs, None))
 
     return carry_out

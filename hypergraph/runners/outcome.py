@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, cast
 
 from hypergraph.graph import Graph
 from hypergraph.plan import Plan
-from hypergraph.runners.result import MapResult, RunResult, RunStatus, new_run_id
-
-#: What became of nested graphs: node name -> result.
-Nested = dict[str, RunResult | MapResult]
-#: The values of a run: by name, and what else its nodes need, by keys that are no strings.
-Values = dict[Any, Any]
+from hypergraph.runners.result import PauseInfo, RunResult, RunStatus, new_run_id
+from hypergraph.runners.run import Nested as Nested
+from hypergraph.runners.waiting import Going, Soon, Way, start
+from hypergraph.runners.watch import Around, Watch, observing
 
 
 class Outcome:
@@ -24,9 +23,11 @@ class Outcome:
         nested: Node name -> what became of the nested graph.
         error: What the run failed with, or None.
         path: Names from the root to the node that raised; see `annotate`.
+        pause: What the run waits for, or None.
+        run_id: The id under which it was observed, or None.
     """
 
-    __slots__ = ("error", "nested", "path", "values")
+    __slots__ = ("error", "nested", "path", "pause", "run_id", "values")
 
     def __init__(
         self,
@@ -34,28 +35,45 @@ class Outcome:
         nested: Nested,
         error: BaseException | None = None,
         path: tuple[str, ...] = (),
+        pause: PauseInfo | None = None,
     ) -> None:
         self.values = values
         self.nested = nested
         self.error = error
         self.path = path
+        self.pause = pause
+        self.run_id: str | None = None
+
+    @property
+    def status(self) -> RunStatus:
+        """COMPLETED, FAILED or PAUSED."""
+        if self.error is not None:
+            return RunStatus.FAILED
+        return RunStatus.COMPLETED if self.pause is None else RunStatus.PAUSED
 
     def as_result(self, index: int | None = None) -> RunResult:
-        """Return it as users see it, under a new run id."""
-        status = RunStatus.COMPLETED if self.error is None else RunStatus.FAILED
+        """Return it as users see it, under a new run id if it has none."""
         return RunResult(
-            self.values, status, new_run_id(), None, self.error, None, self.nested, index
+            self.values,
+            self.status,
+            self.run_id or new_run_id(),
+            None,
+            self.error,
+            self.pause,
+            self.nested,
+            index,
         )
 
 
-class Prepared(Protocol):
+class Prepared(ABC):
     """A graph that is ready to run, given values for certain names."""
 
+    name: str | None  #: of the graph
     selected: tuple[str, ...]  #: what comes back, where it has a value
     certain: frozenset[str]  #: what comes back whenever the run completes
 
     def run(self, values: Mapping[str, Any]) -> Outcome:
-        """Run the graph.
+        """Run the graph, unobserved, on a way that does not wait.
 
         An exception that a node raises comes back in the outcome. What is no `Exception`, as
         `KeyboardInterrupt`, passes through.
@@ -63,7 +81,21 @@ class Prepared(Protocol):
         Args:
             values: A value for each of the names it was prepared for, and no others.
         """
-        ...
+        return cast(Outcome, self.start(values))
+
+    def start(self, values: Mapping[str, Any], around: Around | None = None) -> Soon[Outcome]:
+        """Run the graph as far as it goes without waiting.
+
+        Args:
+            values: As for :meth:`run`.
+            around: The span it lies in. Given if and only if it was prepared to be observed.
+        """
+        if around is None:
+            return start(self._go(values, None))
+        return start(observing(around, self.name, lambda watch: start(self._go(values, watch))))
+
+    @abstractmethod
+    def _go(self, values: Mapping[str, Any], watch: Watch | None) -> Going[Outcome]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +106,16 @@ class Draft:
     plan: Plan  #: of `graph`, fed with the dotted names among `provided`
     provided: frozenset[str]  #: names of the values each run is given
     selected: tuple[str, ...]
-    prepare: Callable[[Graph, Iterable[str]], Prepared]  #: does the same for nested graphs
+    way: Way
+    is_observed: bool
+    #: makes nested graphs ready: `hypergraph.runners.inline.prepare`
+    prepare: Callable[..., Prepared]
 
     @property
     def bound(self) -> Mapping[str, Any]:
         """The graph's bindings."""
         return self.graph.inputs.bound
 
-
-class NodeFailure(Exception):
-    """A nested run failed. Never leaves `Prepared.run`.
-
-    Attributes:
-        error: What it failed with.
-        path: Names from the graph node to the node that raised.
-    """
-
-    def __init__(self, error: BaseException, path: tuple[str, ...]) -> None:
-        super().__init__(error, path)
-        self.error = error
-        self.path = path
-
-
-def pick(names: Iterable[str], values: Values) -> dict[str, Any]:
-    """Return those of `names` that have a value."""
-    return {name: values[name] for name in names if name in values}
+    def prepare_nested(self, graph: Graph, names: Iterable[str], way: Way) -> Prepared:
+        """Return a nested graph, ready to run on its own way."""
+        return self.prepare(graph, names, way=way, is_observed=self.is_observed)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hypergraph.graph import Graph
 from hypergraph.nodes import FunctionNode, GraphNode, IfElseNode, RouteNode
-from hypergraph.plan.items import split
 from hypergraph.runners import base
-from hypergraph.runners.inline import prepare, selection
-from hypergraph.runners.notes import annotate
+from hypergraph.runners.inprocess import Call, InProcessRunner, all_delivered, delivered
 from hypergraph.runners.result import MapResult, RunResult
+from hypergraph.runners.waiting import IN_TURN, Way, start
+
+if TYPE_CHECKING:
+    from hypergraph.events import EventProcessor
 
 
-class SyncRunner(base.BaseRunner):
+class SyncRunner(InProcessRunner):
     """Runs graphs in the calling thread: in graph order within a superstep, one node at a time.
 
     >>> from hypergraph import Graph, node
@@ -26,6 +28,8 @@ class SyncRunner(base.BaseRunner):
     >>> SyncRunner().map(Graph([double]), {"x": [1, 2, 3]}, map_over="x")["twice"]
     [2, 4, 6]
     """
+
+    _way: ClassVar[Way] = IN_TURN
 
     def __init__(self) -> None:
         self.supported_node_types = {FunctionNode, GraphNode, IfElseNode, RouteNode}
@@ -43,6 +47,7 @@ class SyncRunner(base.BaseRunner):
         select: str | Sequence[str] | None = None,
         max_iterations: int | None = None,
         error_handling: str = "raise",
+        event_processors: Iterable[EventProcessor] | None = None,
         **inputs: Any,
     ) -> RunResult:
         """Run a graph once.
@@ -55,6 +60,7 @@ class SyncRunner(base.BaseRunner):
             max_iterations: Supersteps after which a run has failed; by default 1000.
             error_handling: ``raise`` raises what a node raised, with a note that says where.
                 ``continue`` returns it, with the outputs there were by then.
+            event_processors: Who is told what happens, as it happens.
             inputs: Further inputs, by name. One that is called like an option goes into `values`.
 
         Raises:
@@ -62,28 +68,8 @@ class SyncRunner(base.BaseRunner):
             MissingInputError: An input without a value.
             ValueError: An input given twice, or a dotted name that leads nowhere.
         """
-        given = base.gather(values, inputs, base.RUN_OPTIONS)
-        base.check_error_handling(error_handling)
-        base.check_graph(self, graph)
-        unknown = base.check_inputs(graph, given)
-        if unknown:
-            base.warn_of_unknown(unknown)
-        chosen = [select] if isinstance(select, str) else select
-        prepared = prepare(graph, given, select=chosen, max_iterations=max_iterations)
-        outcome = prepared.run(given)
-        result = outcome.as_result()
-        if outcome.error is not None:
-            annotate(outcome.error, run_id=result.run_id, path=outcome.path)
-            if error_handling == "raise":
-                try:
-                    raise outcome.error
-                finally:
-                    # Its traceback will hold this frame, so that what the frame holds of it would
-                    # keep the values of the run alive until the next garbage collection.
-                    del outcome, result
-        elif chosen is not None or graph.selected is not None:
-            base.warn_of_lacking(prepared.selected, [result])
-        return result
+        call = Call(graph, values, inputs, select, max_iterations, error_handling, event_processors)
+        return delivered(cast(RunResult, start(self._go(call))), call.raises)
 
     def map(
         self,
@@ -95,6 +81,7 @@ class SyncRunner(base.BaseRunner):
         select: str | Sequence[str] | None = None,
         max_iterations: int | None = None,
         error_handling: str = "raise",
+        event_processors: Iterable[EventProcessor] | None = None,
         **inputs: Any,
     ) -> MapResult:
         """Run a graph once per item.
@@ -110,6 +97,7 @@ class SyncRunner(base.BaseRunner):
             max_iterations: As in :meth:`run`, for each item.
             error_handling: ``raise`` stops at the first item that fails and raises its error.
                 ``continue`` gives every item a result.
+            event_processors: As in :meth:`run`.
             inputs: Further inputs, by name.
 
         Raises:
@@ -119,29 +107,8 @@ class SyncRunner(base.BaseRunner):
             ValueError: Lists of unequal lengths, an unknown mode, an input given twice, or a
                 dotted name that leads nowhere.
         """
-        given = base.gather(values, inputs, base.MAP_OPTIONS)
-        base.check_error_handling(error_handling)
-        base.check_map(self, graph)
-        items = split(given, map_over, map_mode)
-        chosen = [select] if isinstance(select, str) else select
-        if items.is_sized and not len(items):
-            return MapResult(outputs=selection(graph, chosen))
-        unknown = base.check_inputs(graph, given)
-        if unknown:
-            base.warn_of_unknown(unknown)
-        prepared = prepare(graph, given, select=chosen, max_iterations=max_iterations)
-        results = MapResult(outputs=prepared.selected)
-        for index, item in enumerate(items):
-            outcome = prepared.run(item)
-            result = outcome.as_result(index)
-            results.append(result)
-            if outcome.error is not None:
-                annotate(outcome.error, run_id=result.run_id, path=outcome.path, item=index)
-                if error_handling == "raise":
-                    try:
-                        raise outcome.error
-                    finally:
-                        del outcome, result, results  # as in `run`
-        if chosen is not None or graph.selected is not None:
-            base.warn_of_lacking(prepared.selected, results)
-        return results
+        call = Call(graph, values, inputs, select, max_iterations, error_handling, event_processors)
+        # Held by no name here: see `delivered`.
+        return all_delivered(
+            cast(MapResult, start(self._go_each(call, map_over, map_mode))), call.raises
+        )
