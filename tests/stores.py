@@ -229,7 +229,7 @@ class Rig:
 
     # -- what lies in Redis -----------------------------------------------------------------
 
-    def keys(self) -> dict[str, int]:
+    def ttls(self) -> dict[str, int]:
         """Return every key of the run, without its prefix -> time to live in ms (-1: for ever)."""
         prefix = self.store.keys.run(self.run_id, "")
         pattern = prefix.replace("[", r"\[") + "*"
@@ -241,7 +241,7 @@ class Rig:
 
     def lasting(self) -> set[str]:
         """Return the keys of the run that never expire."""
-        return {key for key, ttl_ms in self.keys().items() if ttl_ms < 0}
+        return {key for key, ttl_ms in self.ttls().items() if ttl_ms < 0}
 
 
 def page(start: int) -> bytes:

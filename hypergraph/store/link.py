@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -39,6 +40,10 @@ logger = logging.getLogger("hypergraph.store")
 
 #: Replies that mean "not now": the server loads, fails over, or cannot write to its disk.
 _AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError)
+
+#: The same, told to a script on its way. Redis 6.2 puts it behind where it happened, as an error
+#: of no class of its own: ``Error running script (...): @user_script:9: ...: -OOM command ...``.
+_NOT_NOW = re.compile(r"(?:^|: -?)(OOM|MISCONF|READONLY|LOADING|MASTERDOWN) ")
 
 _ON_MAPS = {"range", "feed", "collect", "open_map", "reap_map"}
 
@@ -89,6 +94,15 @@ def make_client(url: str, timeout_s: float) -> redis.Redis:
         protocol=2,
         **keepalive,
     )
+
+
+def _refused_for_now(error: RedisError) -> str:
+    """Return the code of a refusal that will pass, such as ``OOM``; "" if it is none."""
+    if isinstance(error, OutOfMemoryError):
+        return "OOM"
+    # A pipeline tells the command too, with whatever its arguments say.
+    found = _NOT_NOW.search(str(error).rpartition("caused error: ")[2])
+    return found[1] if found else ""
 
 
 class Link:
@@ -162,10 +176,8 @@ class Link:
                 answer = send()
             except _AWAY as error:
                 problem: RedisError = error
-            except OutOfMemoryError as error:
-                problem = error
             except ResponseError as error:
-                if not str(error).startswith(("MISCONF", "LOADING", "MASTERDOWN")):
+                if not _refused_for_now(error):
                     raise
                 problem = error
             else:
@@ -177,7 +189,7 @@ class Link:
                 began = now
                 logger.warning("Redis does not answer (%s); trying again.", problem)
             if self._stopped() or (self.patience_s is not None and now - began >= self.patience_s):
-                if isinstance(problem, OutOfMemoryError):
+                if _refused_for_now(problem) == "OOM":
                     raise StoreFull() from problem
                 raise StoreUnavailable(redact(self.url), str(problem), now - began) from problem
             time.sleep(pause_s)

@@ -281,7 +281,7 @@ def test_a_run_with_most_bodies_in_flight_gives_no_more(rig: Rig) -> None:
 
 def test_a_slot_that_asks_for_a_run_that_is_not_there_is_told(rig: Rig) -> None:
     assert rig.cycle(A, want=1).status == "gone"
-    assert rig.keys() == {}
+    assert rig.ttls() == {}
 
 
 def test_the_journal_comes_along_from_where_the_caller_had_read(rig: Rig) -> None:

@@ -407,7 +407,7 @@ def test_a_task_becomes_a_map_and_falls_due_again_to_gather(rig: Rig) -> None:
     assert rig.results("a") == [(0, b"0..2"), (2, b"2..3")]
     rig.cycle(A, done(answer.claims[0]))
     assert rig.journal() == ["start", "done b", "done a"]
-    assert not [key for key in rig.keys() if key.startswith("m:")]
+    assert not [key for key in rig.ttls() if key.startswith("m:")]
 
 
 def test_a_map_without_items_is_gathered_even_if_its_slot_dies_at_once(rig: Rig) -> None:

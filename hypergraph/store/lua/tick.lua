@@ -13,6 +13,7 @@ local function whole(n) return string.format("%.0f", n) end
 local seen = redis.call("hmget", KEYS[1], "last", "quiet")
 local quiet = tonumber(seen[2] or "0")
 if now - tonumber(seen[1] or "0") > 3 * every then quiet = now + lease end
+redis.call("zrem", KEYS[2], "") -- needs no memory, and lets the rest through; see `begin_when_full`
 redis.call("hset", KEYS[1], "last", whole(now), "quiet", whole(quiet))
 
 local live = redis.call("zrangebyscore", KEYS[2], whole(now - lease), "+inf", "LIMIT", 0, 1000)
