@@ -45,8 +45,8 @@ def check(graph: Graph, provided: Collection[str]) -> tuple[str, ...]:
     """Check that a run of `graph` can start with the names in `provided`.
 
     Returns:
-        The names that are no inputs, in the caller's order: misspelt, superfluous, or
-        values that the graph makes itself. They deserve a warning.
+        The names that are neither inputs nor answers to an interrupt, in the caller's order:
+        misspelt, superfluous, or values that the graph makes itself. They deserve a warning.
 
     Raises:
         MissingInputError: A required input or a seed is missing, and some node that is
@@ -57,7 +57,7 @@ def check(graph: Graph, provided: Collection[str]) -> tuple[str, ...]:
     missing = find_missing(graph, feed(plan, provided), provided)
     if missing:
         raise MissingInputError(missing, list(provided))
-    known = {*graph.inputs.all, *_dotted(plan, provided)}
+    known = {*graph.inputs.all, *_answers(plan), *_dotted(plan, provided)}
     return tuple(name for name in provided if name not in known)
 
 
@@ -151,8 +151,11 @@ def _rewire_node(node: PlanNode, rests: list[str]) -> PlanNode:
 
 def _enterable(nested: Nested) -> dict[str, None]:
     """Return the names a caller may give to a nested graph: its inputs and its answers."""
-    answers = [n for node in nested.plan.nodes if node.kind == "interrupt" for n in node.outputs]
-    return dict.fromkeys((*nested.inputs.values(), *answers))
+    return dict.fromkeys((*nested.inputs.values(), *_answers(nested.plan)))
+
+
+def _answers(plan: Plan) -> list[str]:
+    return [name for node in plan.nodes if node.kind == "interrupt" for name in node.outputs]
 
 
 def _paths(plan: Plan) -> Iterator[str]:

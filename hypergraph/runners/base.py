@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,14 +106,15 @@ def check_graph(runner: BaseRunner, graph: Graph) -> None:
         return
     able = runner.capabilities
     if not able.supports_async_nodes:
-        _refuse(runner, graph, "supports_async_nodes", "is async", _is_async)
+        found = [path for path, node in _walk(graph) if _is_async(node)]
+        _refuse(runner, found, "supports_async_nodes", "is async")
     if not able.supports_cycles and graph.has_cycles:
         raise IncompatibleRunnerError(
             f"{type(runner).__name__} runs no graphs with cycles, and this one has some",
             capability="supports_cycles",
         )
     if not able.supports_interrupts:
-        _refuse(runner, graph, "supports_interrupts", "is an InterruptNode", _is_interrupt)
+        _refuse_interrupts(runner, graph, "run")
     supported = tuple(runner.supported_node_types)
     for path, node in _walk(graph):
         if isinstance(node, GraphNode) and isinstance(node.runner, BaseRunner):
@@ -130,7 +131,7 @@ def check_map(runner: BaseRunner, graph: Graph) -> None:
     """Check that `runner` can map `graph`. Errors as in :func:`check_graph`."""
     check_graph(runner, graph)
     if graph.has_interrupts:
-        _refuse(runner, graph, "supports_interrupts", "is an InterruptNode", _is_interrupt, "map")
+        _refuse_interrupts(runner, graph, "map")
 
 
 def check_inputs(graph: Graph, provided: Collection[str]) -> tuple[str, ...]:
@@ -146,28 +147,38 @@ def _is_async(node: HyperNode) -> bool:
     return node.is_async and not isinstance(node, GraphNode)
 
 
-def _is_interrupt(node: HyperNode) -> bool:
-    return isinstance(node, InterruptNode)
+def _walk(
+    graph: Graph, above: tuple[str, ...] = (), *, everywhere: bool = False
+) -> Iterator[tuple[tuple[str, ...], HyperNode]]:
+    """Yield every node with its path, those of nested graphs behind their graph node.
 
-
-def _walk(graph: Graph, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], HyperNode]]:
-    """Yield every node with its path, those of nested graphs behind their graph node."""
+    Args:
+        graph: The graph.
+        above: Path of the graph itself.
+        everywhere: Whether to look into graphs that bring a runner along, too.
+    """
     for node in graph._nodes:
         path = (*above, node.name)
         yield path, node
-        if isinstance(node, GraphNode) and node.runner is None:
-            yield from _walk(node.graph, path)
+        if isinstance(node, GraphNode) and (everywhere or node.runner is None):
+            yield from _walk(node.graph, path, everywhere=everywhere)
+
+
+def _refuse_interrupts(runner: BaseRunner, graph: Graph, verb: str) -> None:
+    # Also those on a runner of their own, that could pause: the run around it could not.
+    nodes = _walk(graph, everywhere=True)
+    found = [path for path, node in nodes if isinstance(node, InterruptNode)]
+    _refuse(runner, found, "supports_interrupts", "is an InterruptNode", verb)
 
 
 def _refuse(
     runner: BaseRunner,
-    graph: Graph,
+    found: list[tuple[str, ...]],
     capability: str,
     trouble: str,
-    matches: Callable[[HyperNode], bool],
     verb: str = "run",
 ) -> None:
-    found = [path for path, node in _walk(graph) if matches(node)]
+    """Refuse a graph if nodes were found that ask for too much."""
     if found:
         names = quoted("/".join(path) for path in found)
         raise IncompatibleRunnerError(
