@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -91,3 +92,16 @@ def test_a_worker_id_fits_into_keys_and_lists(name: str) -> None:
 
 def test_no_two_worker_ids_are_the_same() -> None:
     assert len({new_worker_id("x") for _ in range(20)}) > 1
+
+
+def test_a_supervisor_starts_children_before_it_loads_what_takes_long() -> None:
+    heavy = ("redis", "dramatiq", "cloudpickle", "msgpack", "asyncio", "numpy")
+    program = f"""
+import subprocess
+import sys
+import hypergraph.worker.local, hypergraph.worker.supervisor
+print(*(name for name in {heavy!r} if name in sys.modules))
+"""
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert loaded.stdout.split() == []
