@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from hypergraph.coordinator.fold import RunFold, make_end
-from hypergraph.errors import CorruptPayload
-from hypergraph.store.contract import RunView
+from hypergraph.errors import CorruptPayload, StoreError
+from hypergraph.store.contract import RunView, Ticked
 from hypergraph.store.records import End, GraphSpec, Sealer
 from hypergraph.store.redis import RedisStore
 from hypergraph.transport.tickets import Tickets
@@ -138,24 +139,55 @@ class Reconciler:
 
     def tick(self) -> Sequence[str]:
         """Do what is due. Returns the live workers."""
-        store = self.coordinator.store
-        live, dead, runs = store.tick(self.lease_s, self.every_s)
-        for worker in dead:
+        due = self.coordinator.store.tick(self.lease_s, self.every_s)
+        for worker in due.dead:
             self.bury(worker)
-        for run_id in runs:
-            view = self.coordinator.look_at(run_id)
-            if view.status == "running" and view.owner and not store.is_client_alive(view.owner):
-                logger.warning("Run %s: its client has died, so it ends.", run_id)
-                self.coordinator.cancel(run_id, f"client {view.owner} died")
-        return live
+        for run_id in due.runs:
+            self._in_run(run_id, partial(self._look_after, run_id, due))
+        return due.live
 
     def bury(self, worker: str) -> None:
         """Reap everything that a vanished worker host holds."""
         store = self.coordinator.store
         logger.warning("Worker %s has vanished; what it held runs again elsewhere.", worker)
         for run_id in {run_id for _, run_id in store.held(worker)}:
-            self.coordinator.reap(run_id, f"{worker}/", "?", -1, self._crash(worker))
+            self._in_run(run_id, partial(self._reap, run_id, worker))
         store.bury(worker)
+
+    def _in_run(self, run_id: str, action: Callable[[], object]) -> None:
+        """Do something in a run. One that cannot be read is no reason to neglect the others."""
+        try:
+            action()
+        except StoreError:
+            raise
+        except Exception as error:
+            logger.error("Run %s cannot be looked after: %s", run_id, error)
+
+    def _look_after(self, run_id: str, due: Ticked) -> None:
+        view = self.coordinator.look_at(run_id)
+        if view.status != "running" or due.quiet:
+            return
+        if view.owner and not self.coordinator.store.is_client_alive(view.owner):
+            self._end_orphan(run_id, view.owner)
+        for worker in self._find_strays(view, due.live):
+            self._reap(run_id, worker)
+
+    def _find_strays(self, view: RunView, live: Sequence[str]) -> Sequence[str]:
+        """Return workers that hold something in a run and are on no list any more.
+
+        They were buried, and one of their children claimed in the same moment.
+        """
+        silent = {slot.partition("/")[0] for slot in view.slots}.difference(live)
+        return self.coordinator.store.find_unlisted(sorted(silent)) if silent else ()
+
+    def _reap(self, run_id: str, worker: str) -> None:
+        self.coordinator.reap(run_id, f"{worker}/", "?", -1, self._crash(worker))
+
+    def _end_orphan(self, run_id: str, owner: str) -> None:
+        """A map that is fed and read by a client that has died can never be finished."""
+        logger.warning("Run %s: its client has died, so it ends here.", run_id)
+        self.coordinator.cancel(run_id, f"client {owner} died while it fed the map")
+        self.coordinator.store.forget(run_id)
 
 
 def check_digest(digest: str, data: bytes | None) -> bytes:

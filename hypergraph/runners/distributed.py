@@ -139,7 +139,7 @@ class DistributedRunner(base.BaseRunner):
         with Progress(self._shows(progress), graph.name or "run", delay_s=1.0) as bar:
             try:
                 result = handle.wait(seen=self._watch_run(handle, bar))
-            except KeyboardInterrupt:
+            except BaseException:  # Ctrl-C above all; whatever it is, nobody waits any more
                 handle.cancel()
                 raise
         if result.error is not None and options.raises:

@@ -13,7 +13,6 @@ from hypergraph.errors import (
     InfiniteLoopError,
     ResultExpired,
     RunCancelled,
-    StateLost,
 )
 from hypergraph.plan import Frame, Nested, Phase, TaskEnded
 from hypergraph.runners.nested import Errors, restore_one
@@ -105,6 +104,7 @@ class RunHandle:
     def cancel(self) -> None:
         """End the run if it has not ended. Afterwards no node starts and no result counts."""
         self._session.cancel(self.run_id)
+        self._forget()
 
     def __await__(self) -> Generator[Any, None, RunResult]:
         return asyncio.to_thread(self.result).__await__()
@@ -138,26 +138,26 @@ class RunHandle:
                 raise TimeoutError(f"run {self.run_id} has not ended after {timeout} s; it goes on")
             if seen is not None:
                 seen()
-            self._check_there()
-            session.look_after()
-
-    def _check_there(self) -> None:
-        if not self._session.store.get_meta(self.run_id):
-            raise StateLost(self.run_id)
+            session.look_after(self.run_id)
 
     def _read(self, status: str, note: bytes) -> RunResult:
         """Return the result of the run, given how it ended."""
         session = self._session
         if status == "cancelled":
+            self._forget()
             raise RunCancelled(self.run_id)
         reader = RunReader(session, self.run_id)
         if status == "paused":
             return reader.read_paused(session.sealer.open(Question, note, self.run_id))
         end: End = session.sealer.open(End, note, self.run_id)
         result = reader.read(end, status)
-        if self._once:
-            session.store.forget(self.run_id)
+        self._forget()
         return result
+
+    def _forget(self) -> None:
+        """Let the values leave Redis, if nobody is to read them again."""
+        if self._once:
+            self._session.store.forget(self.run_id)
 
 
 class RunReader:

@@ -85,6 +85,7 @@ class MapCall:
             self._is_open = False
             self._session.disown(self._run_id)
             self._session.coordinator.cancel(self._run_id, self._session.id)
+            self._session.store.forget(self._run_id)
 
     def _results(self, seen: Seen, *, count: bool) -> Iterator[RunResult]:
         run_id = self._run_id

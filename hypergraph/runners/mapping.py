@@ -153,7 +153,7 @@ class MapReader:
                 return
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 raise TimeoutError(f"map {run_id} has not ended; it goes on")
-            session.look_after()
+            session.look_after(run_id)
             every_s = session.reconciler.every_s
             after = session.store.wait_map(run_id, BOARD, after, every_s)
             if after == "end":

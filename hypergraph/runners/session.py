@@ -19,6 +19,7 @@ from hypergraph.errors import (
     IncompatibleWorker,
     MissingModule,
     NoWorker,
+    StateLost,
     WorkerCrashed,
 )
 from hypergraph.runners.packing import Parcel
@@ -230,13 +231,24 @@ class Session:
 
     # -- waiting --------------------------------------------------------------------------------
 
-    def look_after(self) -> None:
-        """Do what a client does while it waits: reconcile, once a second."""
+    def look_after(self, run_id: str) -> None:
+        """Do what a client does while it waits: reconcile, as often as its lease asks.
+
+        Args:
+            run_id: What it waits for. If that cannot be read, nobody else will say so.
+
+        Raises:
+            StateLost: The run has vanished.
+            UntrustedPayload: Part of its record was not written by somebody with the secret.
+            CorruptPayload: Part of its record is damaged or missing.
+        """
         now = time.monotonic()
         if now - self._ticked_at < self.reconciler.every_s:
             return
         self._ticked_at = now
         self.reconciler.tick()
+        if self.coordinator.look_at(run_id).status == "gone":
+            raise StateLost(run_id)
 
     def fold_of(self, run_id: str) -> RunFold:
         """Return the whole story of a run."""

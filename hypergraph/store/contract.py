@@ -163,6 +163,15 @@ class MapView(NamedTuple):
     total: int
 
 
+class Ticked(NamedTuple):
+    """What a reconciler has to see to."""
+
+    live: Sequence[str]  #: workers that were heard of within a lease
+    dead: Sequence[str]  #: workers to bury
+    runs: Sequence[str]  #: runs to look at
+    quiet: bool  #: nobody was heard of lately, so silence does not mean death
+
+
 class RunView(NamedTuple):
     """A run, for whoever looks after it."""
 

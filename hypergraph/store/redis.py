@@ -20,6 +20,7 @@ from hypergraph.store.contract import (
     Ranged,
     RunView,
     TaskRecord,
+    Ticked,
 )
 from hypergraph.store.keys import Keys
 from hypergraph.store.link import Link, load_script, script_command
@@ -442,8 +443,8 @@ class RedisStore:
         """Whether a client has said so within its lease."""
         return bool(self.link.pipeline([("EXISTS", self.keys.client(client))])[0])
 
-    def tick(self, lease_s: float, every_s: float) -> tuple[list[str], list[str], list[str]]:
-        """Return live workers, workers to reap, and runs to look at now."""
+    def tick(self, lease_s: float, every_s: float) -> Ticked:
+        """Return what a reconciler has to see to now."""
         text, _ = load_script("tick")
         keys = (self.keys.tick, self.keys.workers, self.keys.active)
         answer: Any = self.link.insist(
@@ -451,8 +452,14 @@ class RedisStore:
                 text, 3, *keys, str(int(lease_s * 1000)), str(int(every_s * 1000))
             )
         )
-        _, live, dead, runs = answer
-        return [_text(x) for x in live], [_text(x) for x in dead], [_text(x) for x in runs]
+        _, live, dead, runs, quiet = answer
+        live, dead, runs = ([_text(x) for x in names] for names in (live, dead, runs))
+        return Ticked(live, dead, runs, bool(quiet))
+
+    def find_unlisted(self, workers: Sequence[str]) -> list[str]:
+        """Return those of `workers` that are on no list: buried, or never heard of."""
+        scores = self.link.pipeline([("ZSCORE", self.keys.workers, worker) for worker in workers])
+        return [worker for worker, score in zip(workers, scores, strict=True) if score is None]
 
     def workers(self, lease_s: float = 5.0) -> dict[str, dict[str, str]]:
         """Return live worker hosts: id -> what they said of themselves."""

@@ -89,7 +89,7 @@ class Rig:
         runner = cls(self.url, secret=SECRET, namespace=self.namespace, progress=False, **options)
         return self._ends.enter_context(runner)
 
-    def keys(self) -> set[str]:
+    def list_keys(self) -> set[str]:
         """Return all keys of the namespace, without their common beginning."""
         start = f"hg:{self.namespace}:"
         found = self.store.link.client.scan_iter(f"{start}*", count=1000)
