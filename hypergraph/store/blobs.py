@@ -1,0 +1,232 @@
+"""Where large values lie: not in the log of the Redis that coordinates.
+
+Theory of operation
+===================
+
+A value of more than `LARGE_BYTES` does not go through the scripts of a run, whose arguments and log
+it would fill: 100 MB through an append-only Redis stall everybody up to 0.68 s (6.2.14). It is
+written beforehand, under its digest, and the run's records name it. A blob nobody names is garbage;
+it goes with its run.
+
+Two places know how to keep blobs. A directory, shared between hosts or on one: a blob is a file,
+written beside its name and renamed, so that it is there whole or not at all. And Redis, in chunks
+of a megabyte, each a command of its own, so that others get their turn in between.
+
+Blobs of a run lie under its id and are dropped together. Blobs that are shared by content, large
+broadcast values, lie under no run, and are swept when nobody has asked for them for a day.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from hypergraph.store.redis import CODE_TTL_S, RedisStore
+from hypergraph.values.digest import Buffer
+
+logger = logging.getLogger("hypergraph.store")
+
+#: Values of more bytes than this are blobs.
+LARGE_BYTES = 1 << 20
+
+CHUNK_BYTES = 1 << 20
+
+#: The owner of blobs that belong to no run. No run has this id: `new_run_id` begins with "run-".
+SHARED = "shared"
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_OWNER = re.compile(r"[A-Za-z0-9_-]{1,200}")
+
+
+class Blobs(ABC):
+    """Keeps large values by owner and digest. Writing the same blob twice is fine."""
+
+    @abstractmethod
+    def put(self, owner: str, digest: str, parts: Sequence[Buffer]) -> None:
+        """Keep the bytes of `parts`, one after the other.
+
+        Args:
+            owner: A run's id, or `SHARED`.
+            digest: SHA-256 of all parts, in hex.
+            parts: The bytes; not copied before they are written.
+        """
+
+    @abstractmethod
+    def get(self, owner: str, digest: str, size: int) -> bytearray | None:
+        """Return a blob in memory of its own, or None. Whoever asks checks its digest."""
+
+    @abstractmethod
+    def has(self, owner: str, digest: str) -> bool:
+        """Whether a blob is there. Asking keeps a shared one for another day."""
+
+    @abstractmethod
+    def drop(self, run_id: str) -> None:
+        """Remove all blobs of a run."""
+
+
+class DirectoryBlobs(Blobs):
+    """Blobs as files below a directory that all hosts see under the same or another path.
+
+    Args:
+        root: The directory; made if need be, for the owner only.
+        namespace: Of the runs.
+    """
+
+    def __init__(self, root: Path, namespace: str) -> None:
+        if not _OWNER.fullmatch(namespace):
+            raise ValueError(f"namespace {namespace!r} is no name for a directory")
+        self._root = root / namespace
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _path(self, owner: str, digest: str) -> Path:
+        # Both come out of signed records; all the same, no path is ever made from anything else.
+        if not (_OWNER.fullmatch(owner) and _DIGEST.fullmatch(digest)):
+            raise ValueError(f"not the name of a blob: {owner!r}, {digest!r}")
+        return self._root / owner / digest
+
+    def put(self, owner: str, digest: str, parts: Sequence[Buffer]) -> None:
+        """See `Blobs.put`."""
+        path = self._path(owner, digest)
+        if path.exists():
+            return
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        passing = path.with_name(f"{digest}.{secrets.token_hex(4)}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        try:
+            with open(os.open(passing, flags, 0o600), "wb", buffering=0) as file:
+                for part in parts:
+                    rest = memoryview(part).cast("B")
+                    while rest:
+                        rest = rest[file.write(rest) or 0 :]
+            passing.rename(path)
+        except BaseException:
+            passing.unlink(missing_ok=True)
+            raise
+
+    def get(self, owner: str, digest: str, size: int) -> bytearray | None:
+        """See `Blobs.get`."""
+        data = bytearray(size)
+        try:
+            fd = os.open(self._path(owner, digest), os.O_RDONLY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        with open(fd, "rb", buffering=0) as file:
+            rest = memoryview(data)
+            while rest and (count := file.readinto(rest)):
+                rest = rest[count:]
+            return data if not rest else data[: size - len(rest)]
+
+    def has(self, owner: str, digest: str) -> bool:
+        """See `Blobs.has`."""
+        try:
+            os.utime(self._path(owner, digest))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def drop(self, run_id: str) -> None:
+        """See `Blobs.drop`."""
+        shutil.rmtree(self._path(run_id, "0" * 64).parent, ignore_errors=True)
+
+    def sweep(self, store: RedisStore, *, now: float, most: int = 200) -> int:
+        """Remove blobs of runs that Redis has forgotten, and shared ones unused for a day.
+
+        Args:
+            store: Knows the runs.
+            now: Seconds since the epoch, by the clock of the file system.
+            most: Look at this many runs at most.
+
+        Returns:
+            How many runs' or shared blobs were removed.
+        """
+        removed = 0
+        for entry in sorted(self._root.iterdir(), key=_age)[:most]:
+            if entry.name == SHARED:
+                for blob in entry.iterdir():
+                    if now - _age(blob) > CODE_TTL_S:
+                        blob.unlink(missing_ok=True)
+                        removed += 1
+            elif now - _age(entry) > 60.0 and not store.get_meta(entry.name):
+                # A minute's grace: blobs are written before the run is stored that names them.
+                shutil.rmtree(entry, ignore_errors=True)
+                removed += 1
+        return removed
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
+
+
+class RedisBlobs(Blobs):
+    """Blobs in the Redis that coordinates, in chunks. For those who share no directory."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+        self._link = store.link
+
+    def _key(self, owner: str, digest: str) -> str:
+        keys = self._store.keys
+        return keys.code(f"blob:{digest}") if owner == SHARED else keys.run(owner, f"b:{digest}")
+
+    def put(self, owner: str, digest: str, parts: Sequence[Buffer]) -> None:
+        """See `Blobs.put`."""
+        key = self._key(owner, digest)
+        if owner != SHARED:
+            self._link.pipeline([("SADD", self._store.keys.run(owner, "blobs"), digest)])
+        number = 0
+        for part in parts:
+            view = memoryview(part).cast("B")
+            for start in range(0, len(view), CHUNK_BYTES):
+                chunk = view[start : start + CHUNK_BYTES]
+                self._link.pipeline([("HSET", key, number, chunk)])
+                number += 1
+        if owner == SHARED:
+            self._link.pipeline([("EXPIRE", key, CODE_TTL_S)])
+
+    def get(self, owner: str, digest: str, size: int) -> bytearray | None:
+        """See `Blobs.get`."""
+        key = self._key(owner, digest)
+        data = bytearray()
+        count = int(self._link.pipeline([("HLEN", key)])[0])
+        for number in range(count):
+            data += self._link.pipeline([("HGET", key, number)])[0] or b""
+        return data if count else None
+
+    def has(self, owner: str, digest: str) -> bool:
+        """See `Blobs.has`."""
+        return bool(self._link.pipeline([("EXPIRE", self._key(owner, digest), CODE_TTL_S)])[0])
+
+    def drop(self, run_id: str) -> None:
+        """See `Blobs.drop`."""
+        listed = self._store.keys.run(run_id, "blobs")
+        while found := self._link.pipeline([("SPOP", listed, 100)])[0]:
+            keys = [self._key(run_id, digest.decode()) for digest in found]
+            self._link.pipeline([("UNLINK", *keys)])
+
+
+def open_blobs(where: str | None, store: RedisStore) -> Blobs:
+    """Return where large values lie.
+
+    Args:
+        where: ``file:///shared/folder`` or a path; None for Redis.
+        store: The runs.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if not where:
+        return RedisBlobs(store)
+    parts = urlsplit(where)
+    if parts.scheme not in ("", "file") or parts.netloc:
+        raise ValueError(f"blobs={where!r}: only a directory is known, as in file:///shared/folder")
+    return DirectoryBlobs(Path(unquote(parts.path)), store.keys.namespace)
