@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,9 +12,12 @@ import click
 from rich.console import Console
 
 from hypergraph import DistributedRunner, Graph, MapResult, RunResult, RunStatus, SyncRunner, node
+from hypergraph.cli import screen
 from hypergraph.cli.demo import show
+from hypergraph.cli.demo.kill import Killer
 from hypergraph.cli.demo.sources import Sources, find_sources, read_ahead
 from hypergraph.cli.demo.survey import file_graph, overview_graph
+from hypergraph.worker.supervisor import count_cores
 
 _TOP = 10  # modules in the table
 
@@ -36,26 +41,28 @@ def demo(limit: int | None, workers: int | None, kill: bool) -> None:
 
     Every file is read, parsed and measured by a graph of graphs, three levels deep. Another graph
     ranks the modules and builds the import graph. Both ways must give the same.
+
+    Redis and workers are the demonstration's own, also where HYPERGRAPH_REDIS_URL is set.
     """
-    console = Console(highlight=False)
+    os.environ.pop("HYPERGRAPH_REDIS_URL", None)
+    console = screen.make_console()
+    workers = workers or count_cores()
     sources = find_sources(limit)
     show.sources(console, sources)
     read_ahead(sources)
 
     console.print("\nOn one process ...")
     alone = _survey(SyncRunner(), sources)
-
-    began_at = time.perf_counter()
-    with DistributedRunner(workers=workers) as runner:
-        runner.run(Graph([_ready]), progress=False)
-        startup_s = time.perf_counter() - began_at
-        together = _survey(runner, sources)
+    console.print(f"On {workers} worker processes ...")
+    startup_s, together, victim = _survey_on_workers(sources, workers, kill=kill)
 
     console.print()
-    show.failures(console, together.files)
+    show.failures(console, together.files, sources)
     show.ranking(console, together.overview["ranking"])
     show.totals(console, together.overview["totals"], together.overview["cycles"])
-    show.times(console, alone.took_s, startup_s, together.took_s)
+    show.times(console, alone.took_s, startup_s, together.took_s, workers)
+    if victim is not None:
+        show.kill(console, victim, sources)
     _insist_on_equality(console, alone, together)
 
 
@@ -95,6 +102,24 @@ def _survey(runner: _Runner, sources: Sources) -> _Survey:
     return _Survey(files, overview, time.perf_counter() - began_at)
 
 
+def _survey_on_workers(
+    sources: Sources, workers: int, *, kill: bool
+) -> tuple[float, _Survey, show.Victim | None]:
+    """Return how long Redis and workers took to start, the survey, and what was killed."""
+    began_at = time.perf_counter()
+    with DistributedRunner(workers=workers) as runner:
+        runner.run(Graph([_ready]), progress=False)
+        startup_s = time.perf_counter() - began_at
+        # The one look under the hood: a killer has to know whom it may kill.
+        killer = Killer(runner._open()) if kill else None
+        with killer or nullcontext():
+            together = _survey(runner, sources)
+        victim = None
+        if killer is not None:
+            victim = show.Victim(killer.killed, killer.losses())
+    return startup_s, together, victim
+
+
 def _insist_on_equality(console: Console, alone: _Survey, together: _Survey) -> None:
     """Compare every value, every error and the order of both surveys.
 
@@ -106,7 +131,7 @@ def _insist_on_equality(console: Console, alone: _Survey, together: _Survey) -> 
             raise click.ClickException(f"results differ: {_outcome(one)} and {_outcome(other)}")
     if _outcome(alone.overview) != _outcome(together.overview):
         raise click.ClickException("the overviews differ")
-    console.print(f"Both gave the same: {len(alone.files):,} results, compared one by one.")
+    show.say(console, f"Both gave the same: {len(alone.files):,} results, compared one by one.")
 
 
 def _outcome(result: RunResult) -> tuple[object, ...]:
