@@ -12,7 +12,7 @@ from hypergraph.runners import base
 from hypergraph.runners.inprocess import Call, InProcessRunner, all_delivered, delivered
 from hypergraph.runners.result import MapResult, RunResult
 from hypergraph.runners.together import TOGETHER, limited
-from hypergraph.runners.waiting import Soon, T, Way, start
+from hypergraph.runners.waiting import Soon, T, Way
 
 if TYPE_CHECKING:
     from hypergraph.events import EventProcessor
@@ -89,7 +89,7 @@ class AsyncRunner(InProcessRunner):
         """
         call = Call(graph, values, inputs, select, max_iterations, error_handling, event_processors)
         with limited(max_concurrency):
-            return delivered(await _awaited(start(self._go(call))), call.raises)
+            return delivered(await _awaited(self._run(call)), call.raises)
 
     async def map(
         self,
@@ -132,9 +132,11 @@ class AsyncRunner(InProcessRunner):
         """
         call = Call(graph, values, inputs, select, max_iterations, error_handling, event_processors)
         with limited(max_concurrency):
-            going = self._go_each(call, map_over, map_mode, max_concurrency)
-            # Held by no name here: see `delivered`.
-            return all_delivered(await _awaited(start(going)), call.raises)
+            got = self._map(call, map_over, map_mode, max_concurrency)
+            try:
+                return all_delivered(await _awaited(got), call.raises)
+            finally:
+                del got
 
     def iter(
         self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any

@@ -82,5 +82,4 @@ def _prepare(draft: Draft, limit: int) -> Prepared:
     schedule = static_schedule(draft.plan, draft.provided)
     if schedule is None or len(schedule) > limit:
         return Loop(draft, limit)
-    is_plain = not (draft.way.waits or draft.is_observed)
-    return (PlainLine if is_plain else Line)(draft, schedule)
+    return (Line if draft.is_observed else PlainLine)(draft, schedule)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,14 +16,14 @@ from hypergraph.runners.inline import prepare, selection
 from hypergraph.runners.notes import annotate
 from hypergraph.runners.outcome import Outcome, Prepared
 from hypergraph.runners.result import MapResult, RunResult
-from hypergraph.runners.waiting import Going, Way
+from hypergraph.runners.waiting import Going, Soon, Way, start, then
 from hypergraph.runners.watch import Around
 
 if TYPE_CHECKING:
-    from hypergraph.events import EventDispatcher, EventProcessor
+    from hypergraph.events import EventProcessor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """What was asked of `run` or `map`, as the user gave it."""
 
@@ -33,6 +34,10 @@ class Call:
     max_iterations: int | None
     error_handling: str
     event_processors: Iterable[EventProcessor] | None
+
+    def __post_init__(self) -> None:
+        if self.event_processors is not None:
+            self.event_processors = tuple(self.event_processors)
 
     @property
     def raises(self) -> bool:
@@ -55,31 +60,27 @@ class InProcessRunner(base.BaseRunner):
 
     _way: ClassVar[Way]
 
-    def _go(self, call: Call) -> Going[RunResult]:
+    def _run(self, call: Call) -> Soon[RunResult]:
         """Run a graph once, and return its result whether or not it failed."""
         given = base.gather(call.values, call.inputs, base.RUN_OPTIONS)
         base.check_error_handling(call.error_handling)
-        base.check_graph(self, call.graph)
-        observers = _Observers(call, self._way)
-        prepared = self._prepare(call, given, observers)
+        prepared = self._prepare(call, given, base.check_graph)
+        if call.event_processors:
+            outcome = start(self._observe(call, partial(prepared.start, given)))
+        else:
+            outcome = prepared.start(given)
         try:
-            got: Any = prepared.start(given, observers.around)
-            if type(got) is CoroutineType:
-                got = yield got
+            return then(outcome, lambda outcome: _as_result(call, outcome, prepared))
         finally:
-            yield from observers.dismiss()
-        try:
-            return _as_result(call, got, prepared)
-        finally:
-            del got
+            del outcome
 
-    def _go_each(
+    def _map(
         self,
         call: Call,
         map_over: str | Sequence[str],
         map_mode: str,
         width: int | None = None,
-    ) -> Going[MapResult]:
+    ) -> Soon[MapResult]:
         """Run a graph for every item, and return what came of those that were begun."""
         given = base.gather(call.values, call.inputs, base.MAP_OPTIONS)
         base.check_error_handling(call.error_handling)
@@ -87,31 +88,83 @@ class InProcessRunner(base.BaseRunner):
         items = split(given, map_over, map_mode)
         if items.is_sized and not len(items):
             return MapResult(outputs=selection(call.graph, call.selected))
-        observers = _Observers(call, self._way)
-        prepared = self._prepare(call, given, observers)
-        try:
-            outcomes = yield from running_each(
-                self._way, prepared, items, call.raises, width, observers.around
-            )
-        finally:
-            yield from observers.dismiss()
-        try:
-            return _as_results(call, outcomes, prepared)
-        finally:
-            outcomes.clear()
+        prepared = self._prepare(call, given, base.check_map)
 
-    def _prepare(self, call: Call, given: Mapping[str, Any], observers: _Observers) -> Prepared:
-        unknown = base.check_inputs(call.graph, given)
+        def begin(around: Around | None = None) -> Soon[list[Outcome]]:
+            return start(running_each(self._way, prepared, items, call.raises, width, around))
+
+        outcomes = start(self._observe(call, begin)) if call.event_processors else begin()
+        try:
+            return then(outcomes, lambda outcomes: _as_results(call, outcomes, prepared))
+        finally:
+            del outcomes
+
+    def _prepare(
+        self,
+        call: Call,
+        given: Mapping[str, Any],
+        check_graph: Callable[[base.BaseRunner, Graph], None],
+    ) -> Prepared:
+        """Check what was asked for, and return the graph ready to run.
+
+        What was found to be fine is not looked at again.
+        """
+        graph, selected = call.graph, call.selected
+        chosen = None if selected is None else tuple(selected)
+        is_observed = bool(call.event_processors)
+        names = frozenset(given)
+        key: Any = (
+            "call",
+            type(self),
+            check_graph,
+            names,
+            chosen,
+            call.max_iterations,
+            is_observed,
+        )
+        known: Prepared | None = graph._cache.get(key)
+        if known is not None:
+            return known
+        check_graph(self, graph)
+        unknown = base.check_inputs(graph, given)
         if unknown:
             base.warn_of_unknown(unknown)
-        return prepare(
-            call.graph,
-            given,
-            select=call.selected,
+        prepared = prepare(
+            graph,
+            names,
+            select=chosen,
             max_iterations=call.max_iterations,
             way=self._way,
-            is_observed=observers.around is not None,
+            is_observed=is_observed,
         )
+        if not unknown:
+            graph._cache[key] = prepared
+        return prepared
+
+    def _observe(self, call: Call, begin: Callable[[Around], Any]) -> Going[Any]:
+        """Begin what was asked for, and tell its observers of it.
+
+        Args:
+            call: What was asked for.
+            begin: Begins it, given what it lies in.
+        """
+        from hypergraph.events import EventDispatcher  # only who observes loads it
+
+        dispatcher = EventDispatcher(call.event_processors)
+        waits = self._way.waits and dispatcher.is_awaited
+        try:
+            got = begin(Around(dispatcher.emit_async if waits else dispatcher.emit))
+            if type(got) is CoroutineType:
+                got = yield got
+        finally:
+            if waits:
+                yield dispatcher.shutdown_async()
+            else:
+                dispatcher.shutdown()
+        try:
+            return got
+        finally:
+            del got
 
 
 def _as_result(call: Call, outcome: Outcome, prepared: Prepared) -> RunResult:
@@ -123,42 +176,17 @@ def _as_result(call: Call, outcome: Outcome, prepared: Prepared) -> RunResult:
     return result
 
 
-def _as_results(call: Call, outcomes: Sequence[Outcome], prepared: Prepared) -> MapResult:
+def _as_results(call: Call, outcomes: list[Outcome], prepared: Prepared) -> MapResult:
     results = MapResult(outputs=prepared.selected)
     for index, outcome in enumerate(outcomes):
         result = outcome.as_result(index)
         results.append(result)
         if result.error is not None:
             annotate(result.error, run_id=result.run_id, path=outcome.path, item=index)
+    outcomes.clear()  # rule 3 of `hypergraph.runners.waiting`
     if call.has_selection:
         base.warn_of_lacking(prepared.selected, results)
     return results
-
-
-class _Observers:
-    """Those who observe one call, if anybody does."""
-
-    def __init__(self, call: Call, way: Way) -> None:
-        self.around: Around | None = None
-        self._dispatcher: EventDispatcher | None = None
-        if not call.event_processors:
-            return
-        from hypergraph.events import EventDispatcher  # only who observes loads it
-
-        dispatcher = EventDispatcher(call.event_processors)
-        if dispatcher.active:
-            self._dispatcher = dispatcher
-            self._is_awaited = way.waits and dispatcher.is_awaited
-            self.around = Around(dispatcher.emit_async if self._is_awaited else dispatcher.emit)
-
-    def dismiss(self) -> Going[None]:
-        """Tell them that no event will follow."""
-        if self._dispatcher is None:
-            return
-        if self._is_awaited:
-            yield self._dispatcher.shutdown_async()
-        else:
-            self._dispatcher.shutdown()
 
 
 def delivered(result: RunResult, raises: bool) -> RunResult:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from types import CoroutineType
 from typing import Any
 
 from hypergraph.nodes import FunctionNode, GraphNode
-from hypergraph.runners.call import Call, outputs_of, spare_for
+from hypergraph.runners.call import spare_for
 from hypergraph.runners.outcome import Draft, Outcome, Prepared
 from hypergraph.runners.run import RUN, Nested, NodeFailure, Run, Values, pick
 from hypergraph.runners.visit import Visit, visiting
-from hypergraph.runners.waiting import Going, Raised, Soon, then
+from hypergraph.runners.waiting import Going, Raised, Soon, Step, start, then
 from hypergraph.runners.watch import Around, Watch, watched
-
-#: Runs one node: reads its inputs from the values of a run and writes its outputs to them.
-#: Returns a coroutine if there is something to wait for.
-Step = Callable[[Values], Any]
 
 
 class Line(Prepared):
@@ -55,15 +50,30 @@ class Line(Prepared):
 
     def _go(self, values: Mapping[str, Any], watch: Watch | None) -> Going[Outcome]:
         state, nested = self._begin(values, watch)
-        for row in self._rows:
-            done = yield from self._way.all(row, state)
-            for step, got in zip(row, done, strict=False):  # in turn, a failure cuts it short
-                if type(got) is Raised:
+        return self._go_on(state, nested, self._rows)
+
+    def _go_on(
+        self, state: Values, nested: Nested, rows: Sequence[Sequence[Step]], got: Any = None
+    ) -> Going[Outcome]:
+        """Carry out the rows, the very first step of which may have returned already.
+
+        Args:
+            state: The values of the run.
+            nested: What became of its nested graphs.
+            rows: What is left to do.
+            got: What the first step returned that must be waited for, or its `Raised`.
+        """
+        for row in rows:
+            steps = row if got is None else [_repeating(got), *row[1:]]
+            got = None
+            done = yield from self._way.all(steps, state)
+            for step, did in zip(row, done, strict=False):  # in turn, a failure cuts it short
+                if type(did) is Raised:
                     try:
-                        return self._failed(state, nested, step, got.error)
+                        return self._failed(state, nested, step, did.error)
                     finally:
                         done.clear()
-                        del got
+                        del did, steps
         return Outcome(pick(self.selected, state), nested)
 
     def _begin(self, values: Mapping[str, Any], watch: Watch | None) -> tuple[Values, Nested]:
@@ -102,7 +112,7 @@ class Line(Prepared):
                 self._fixed[key] = spare.value
             else:
                 refills.append((key, spare.take))
-        step = _calling(node, draft.way.calling(node, keys), draft.way.waits)
+        step = draft.way.storing(node, keys)
         step = _refilled(refills, step) if refills else step
         if draft.is_observed:
             plain = step
@@ -111,58 +121,55 @@ class Line(Prepared):
 
 
 class PlainLine(Line):
-    """A line on which nobody waits and nobody looks: one row of steps, with nothing between them.
+    """A line that nobody looks at. Until there is something to wait for it is one row of steps.
 
-    It does what a :class:`Line` does, in half the time.
+    It does what a :class:`Line` does, in a fraction of the time.
     """
 
     def __init__(self, draft: Draft, schedule: Sequence[Sequence[int]]) -> None:
         super().__init__(draft, schedule)
         self._steps = [step for row in self._rows for step in row]
+        self._places = {
+            step: (number, column)
+            for number, row in enumerate(self._rows)
+            for column, step in enumerate(row)
+        }
 
     def start(self, values: Mapping[str, Any], around: Around | None = None) -> Soon[Outcome]:
-        """See :class:`Prepared`."""
-        return self.run(values)
-
-    def run(self, values: Mapping[str, Any]) -> Outcome:
         """See :class:`Prepared`."""
         state, nested = self._begin(values, None)
         step: Step | None = None
         try:
             for step in self._steps:
-                step(state)
+                got = step(state)
+                if got is not None:
+                    break
+            else:
+                return Outcome(pick(self.selected, state), nested)
         except Exception as error:
-            assert step is not None
-            return self._failed(state, nested, step, error)
-        return Outcome(pick(self.selected, state), nested)
+            got = Raised(error)
+        assert step is not None
+        try:
+            number, column = self._places[step]
+            rows = [self._rows[number][column:], *self._rows[number + 1 :]]
+            return start(self._go_on(state, nested, rows, got))
+        finally:
+            del got
 
 
 def _visit(visit: Visit, values: Values, span_id: str | None = None) -> Any:
     return then(visit(values, span_id), values.update)
 
 
-def _calling(node: FunctionNode, call: Call, waits: bool) -> Step:
-    if len(node.outputs) != 1:
-        if not waits:
-            return lambda values: values.update(outputs_of(node, call(values)))
-        return lambda values: then(call(values), lambda got: values.update(outputs_of(node, got)))
-    (output,) = node.outputs
+def _repeating(got: Any) -> Step:
+    """Return a step that does again what a step did, without doing it."""
 
-    # The usual case, without a dict in between.
-    def step(values: Values) -> None:
-        values[output] = call(values)
+    def repeat(values: Values) -> Any:
+        if type(got) is Raised:
+            raise got.error
+        return got
 
-    if not waits:
-        return step
-
-    def step_or_wait(values: Values) -> Any:
-        got = call(values)
-        if type(got) is CoroutineType:
-            return then(got, partial(values.__setitem__, output))
-        values[output] = got
-        return None
-
-    return step_or_wait
+    return repeat
 
 
 def _refilled(refills: list[tuple[Any, Callable[[], Any]]], step: Step) -> Step:

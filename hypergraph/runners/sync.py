@@ -10,7 +10,7 @@ from hypergraph.nodes import FunctionNode, GraphNode, IfElseNode, RouteNode
 from hypergraph.runners import base
 from hypergraph.runners.inprocess import Call, InProcessRunner, all_delivered, delivered
 from hypergraph.runners.result import MapResult, RunResult
-from hypergraph.runners.waiting import IN_TURN, Way, start
+from hypergraph.runners.waiting import IN_TURN, Way
 
 if TYPE_CHECKING:
     from hypergraph.events import EventProcessor
@@ -69,7 +69,7 @@ class SyncRunner(InProcessRunner):
             ValueError: An input given twice, or a dotted name that leads nowhere.
         """
         call = Call(graph, values, inputs, select, max_iterations, error_handling, event_processors)
-        return delivered(cast(RunResult, start(self._go(call))), call.raises)
+        return delivered(cast(RunResult, self._run(call)), call.raises)
 
     def map(
         self,
@@ -109,6 +109,4 @@ class SyncRunner(InProcessRunner):
         """
         call = Call(graph, values, inputs, select, max_iterations, error_handling, event_processors)
         # Held by no name here: see `delivered`.
-        return all_delivered(
-            cast(MapResult, start(self._go_each(call, map_over, map_mode))), call.raises
-        )
+        return all_delivered(cast(MapResult, self._map(call, map_over, map_mode)), call.raises)

@@ -7,13 +7,15 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, TypeVar
 
 from hypergraph.errors import PauseExecution
 from hypergraph.nodes.function import CallableNode
-from hypergraph.runners.call import Call, caller
-from hypergraph.runners.waiting import Going, Raised, Way
+from hypergraph.runners.call import Call, caller, outputs_of
+from hypergraph.runners.run import Values
+from hypergraph.runners.waiting import Going, Raised, Step, Way, then
 
 A = TypeVar("A")
 
@@ -80,6 +82,26 @@ class Together:
             return _result_of(result) if type(result) in _LAZY else result
 
         return call
+
+    def storing(self, node: CallableNode, keys: Sequence[Any]) -> Step:
+        """See :class:`Way`."""
+        call = self.calling(node, keys)
+        if len(node.outputs) != 1:
+            return lambda values: then(
+                call(values), lambda got: values.update(outputs_of(node, got))
+            )
+        (output,) = node.outputs
+        func, get_budget = caller(node, keys), _budget.get
+
+        # The usual case, without calls in between.
+        def step(values: Values) -> Any:
+            got = func(values) if get_budget() is None else call(values)
+            if type(got) in _LAZY:
+                return then(_result_of(got), partial(values.__setitem__, output))
+            values[output] = got
+            return None
+
+        return step
 
     def all(self, steps: Sequence[Callable[[A], Any]], argument: A) -> Going[list[Any]]:
         """See :class:`Way`."""

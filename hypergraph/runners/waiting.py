@@ -32,7 +32,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from hypergraph.errors import PauseExecution
 from hypergraph.nodes.function import CallableNode
-from hypergraph.runners.call import Call, caller
+from hypergraph.runners.call import Call, caller, outputs_of
+from hypergraph.runners.run import Values
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -41,6 +42,10 @@ A = TypeVar("A")
 Going = Generator[Coroutine[Any, Any, Any], Any, T]
 #: A T, or what will return one.
 Soon: TypeAlias = T | Coroutine[Any, Any, T]
+
+#: Runs one node: reads its inputs from the values of a run and writes its outputs to them.
+#: Returns None, or a coroutine if there is something to wait for.
+Step = Callable[[Values], Any]
 
 _PACKAGE = "hypergraph."
 
@@ -107,6 +112,10 @@ class Way(Protocol):
         """
         ...
 
+    def storing(self, node: CallableNode, keys: Sequence[Any]) -> Step:
+        """Return a step that calls a node and stores its outputs. Arguments as for `calling`."""
+        ...
+
     def all(self, steps: Sequence[Callable[[A], Any]], argument: A) -> Going[list[Any]]:
         """Call every step of a superstep.
 
@@ -156,6 +165,19 @@ class InTurn:
     def calling(self, node: CallableNode, keys: Sequence[Any]) -> Call:
         """See :class:`Way`."""
         return caller(node, keys)
+
+    def storing(self, node: CallableNode, keys: Sequence[Any]) -> Step:
+        """See :class:`Way`."""
+        call = caller(node, keys)
+        if len(node.outputs) != 1:
+            return lambda values: values.update(outputs_of(node, call(values)))
+        (output,) = node.outputs
+
+        # The usual case, without a dict in between.
+        def step(values: Values) -> None:
+            values[output] = call(values)
+
+        return step
 
     def all(self, steps: Sequence[Callable[[A], Any]], argument: A) -> Going[list[Any]]:
         """See :class:`Way`."""
