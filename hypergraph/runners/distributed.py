@@ -96,8 +96,8 @@ class DistributedRunner(base.BaseRunner):
 
     @property
     def capabilities(self) -> base.RunnerCapabilities:
-        """Cycles and interrupts."""
-        return base.RunnerCapabilities(supports_interrupts=True)
+        """Everything but streaming."""
+        return base.RunnerCapabilities(supports_async_nodes=True, supports_interrupts=True)
 
     # -- one run --------------------------------------------------------------------------------
 

@@ -7,9 +7,9 @@ store passes through: the lease is then given back or reaped, and somebody carri
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from hypergraph.coordinator.results import open_rows
 from hypergraph.errors import (
@@ -20,12 +20,14 @@ from hypergraph.errors import (
     UnserializableResult,
 )
 from hypergraph.graph import Graph
-from hypergraph.nodes import FunctionNode, GateNode
+from hypergraph.nodes import FunctionNode, GateNode, HyperNode, InterruptNode
 from hypergraph.plan.items import split
 from hypergraph.runners.call import call_node, choose, spare_for
 from hypergraph.runners.inline import Outcome, prepare
 from hypergraph.runners.nested import flatten
 from hypergraph.runners.state import differs
+from hypergraph.runners.together import TOGETHER
+from hypergraph.runners.waiting import IN_TURN
 from hypergraph.store.contract import Claim, Commit, RangeClaim, RangeCommit, TaskRecord
 from hypergraph.store.records import (
     Border,
@@ -44,6 +46,7 @@ from hypergraph.values.nested import encode_plain
 from hypergraph.values.results import Row, length_of_page, pack_page, pack_rows
 from hypergraph.values.ship import Loader
 from hypergraph.worker.map_work import TARGET_S, MapWork
+from hypergraph.worker.node_loop import NODE_LOOP
 from hypergraph.worker.pieces import (
     MOST_TOLD,
     FailedPiece,
@@ -107,6 +110,7 @@ class Executor:
         self._enter = enter
         self._step = step
         self._leave = leave
+        self._single: tuple[str, Graph] | None = None  # the node that was awaited last
 
     # -- tasks --------------------------------------------------------------------------------
 
@@ -261,6 +265,8 @@ class Executor:
         try:
             if isinstance(node, GateNode):
                 return {}, choose(node, inputs)
+            if node.is_async or isinstance(node, InterruptNode):
+                return self._call_waiting(order.code, node, inputs), None
             assert isinstance(node, FunctionNode)
             return call_node(node, inputs), None
         except Exception:
@@ -269,6 +275,16 @@ class Executor:
             raise self._failed_piece(claim, order, error, ()) from error
         finally:
             self._leave()
+
+    def _call_waiting(self, code: str, node: HyperNode, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Call an async node or an interrupt's handler: as a graph of its own, in the loop."""
+        if self._single is None or self._single[0] != code:
+            self._single = (code, Graph([node]))
+        prepared = prepare(self._single[1], inputs, way=TOGETHER)
+        outcome: Outcome = NODE_LOOP.run(lambda: prepared.start(inputs))
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.values
 
     def _load(self, order: Order) -> Any:
         """Load the node or graph that a task calls; None where it calls none."""
@@ -397,8 +413,15 @@ class Executor:
             [*spec.mapped, *shared],
             select=spec.select,
             max_iterations=spec.max_iterations,
+            way=TOGETHER if graph.has_async_nodes else IN_TURN,
         )
-        return MapWork(run_id, map_, spec, ready, shared, self.loader.decode)
+        run = ready.run
+        if graph.has_async_nodes:
+
+            def run(values: Mapping[str, Any]) -> Outcome:
+                return cast(Outcome, NODE_LOOP.run(lambda: ready.start(values)))
+
+        return MapWork(run_id, map_, spec, run, shared, self.loader.decode)
 
     def carry_out_range(self, work: MapWork, epoch: str, claim: RangeClaim) -> RangeCommit:
         """Run the items of a range until it ends, `TARGET_S` have passed, or one fails that stops.
@@ -412,7 +435,7 @@ class Executor:
         stops = work.spec.stops
         failed = 0
         first = -1
-        run, shared, names = work.prepared.run, work.shared, work.spec.mapped
+        run, shared, names = work.run, work.shared, work.spec.mapped
         single = names[0] if len(names) == 1 else None
         step = self._step
         clock = time.perf_counter

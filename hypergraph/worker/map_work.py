@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from hypergraph.runners.outcome import Prepared
+from hypergraph.runners.outcome import Outcome
 from hypergraph.store.contract import RangeClaim
 from hypergraph.store.records import MapSpec, Sealer
 from hypergraph.values.results import Decode, unpack_page
@@ -21,14 +22,14 @@ class MapWork:
         run_id: str,
         map_: str,
         spec: MapSpec,
-        prepared: Prepared,
+        run: Callable[[Mapping[str, Any]], Outcome],
         shared: dict[str, Any],
         decode: Decode,
     ) -> None:
         self.run_id = run_id
         self.map = map_
         self.spec = spec
-        self.prepared = prepared
+        self.run = run  #: runs one item
         self.shared = shared
         self._decode = decode
         self.page = ""  #: first item of the page at hand
