@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     )
     from hypergraph.runners.distributed import DistributedRunner
     from hypergraph.runners.handle import RunHandle
+    from hypergraph.runners.map_call import MapHandle
 
 __version__ = "0.1.0"
 
@@ -121,6 +122,7 @@ _LATE = {
     "StopRequestedEvent": "hypergraph.events",
     "TypedEventProcessor": "hypergraph.events",
     "RichProgressProcessor": "hypergraph.events.rich_progress",
+    "MapHandle": "hypergraph.runners.map_call",
 }  #: name -> module that is imported when the name is first used
 
 __all__ = [
@@ -151,6 +153,7 @@ __all__ = [
     "InputSpec",
     "InterruptEvent",
     "InterruptNode",
+    "MapHandle",
     "MapResult",
     "MissingInputError",
     "MissingModule",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -200,7 +201,7 @@ class DistributedRunner(base.BaseRunner):
             raise ResultExpired(run_id)
         if meta["kind"] == b"map":
             return MapHandle(session, run_id)
-        return RunHandle(session, run_id)
+        return RunHandle(session, run_id, raises=meta.get("raises") != b"0")
 
     def resume(self, run_id: str, answers: Mapping[str, Any]) -> RunHandle:
         """Answer a paused run, from any process, and let it go on.
@@ -216,7 +217,9 @@ class DistributedRunner(base.BaseRunner):
             ValueError: The run waits for another answer than this.
         """
         answer_run(self._open(), run_id, answers, self._ship)
-        return RunHandle(self._open(), run_id)
+        handle = self.attach(run_id)
+        assert isinstance(handle, RunHandle)
+        return handle
 
     def _submit(
         self,
@@ -249,6 +252,7 @@ class DistributedRunner(base.BaseRunner):
                 "graph": graph.name or "",
                 "nodes": len(spec.nodes),
                 "most": options.max_concurrency or 0,
+                "raises": int(options.raises),
             },
             start=session.sealer.seal(start, run_id),
             parcel=parcel,
@@ -409,13 +413,13 @@ class DistributedRunner(base.BaseRunner):
         session, run_id, queue, feeder = opened
         try:
             feeder.feed_all(run_id, lambda: session.tickets.send(run_id, queue, 4))
-            session.store.set_free(run_id)
+            session.store.set_free(run_id, feeder.uploaded)
         except BaseException:
             session.coordinator.cancel(run_id, "its inputs could not be uploaded")
             raise
         finally:
             session.disown(run_id)
-        return MapHandle(session, run_id, options.outputs_of(graph))
+        return MapHandle(session, run_id)
 
     def _open_map(self, graph: Graph, items: Items, options: Options) -> MapCall | None:
         """Store a map that this client feeds. None if it has no items."""
@@ -470,6 +474,7 @@ class DistributedRunner(base.BaseRunner):
             "total": len(items) if items.is_sized else -1,
             "most": options.max_concurrency or 0,
             "raises": int(options.raises),
+            "outputs": json.dumps(options.outputs_of(graph)),
             "owner": session.id,
         }
         ahead = PAGES_AHEAD * page_items if window else 0

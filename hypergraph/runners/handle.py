@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from hypergraph.errors import (
@@ -32,6 +33,16 @@ STATUSES = {
     "cancelled": RunStatus.CANCELLED,
     "paused": RunStatus.PAUSED,
 }
+
+
+@contextmanager
+def telling_how_to_attach(run_id: str) -> Iterator[None]:
+    """Say how to come back to a run that goes on after Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"Run {run_id} goes on. Come back with runner.attach({run_id!r}).", file=sys.stderr)
+        raise
 
 
 class RunHandle:
@@ -89,14 +100,10 @@ class RunHandle:
             ResultExpired: Its values have been dropped.
             Exception: What a node raised, unless the run was submitted with ``continue``.
         """
-        try:
+        if self._result is None:
+            self._check_kept()
+        with telling_how_to_attach(self.run_id):
             result = self.wait(timeout)
-        except KeyboardInterrupt:
-            print(
-                f"Run {self.run_id} goes on. Come back with runner.attach({self.run_id!r}).",
-                file=sys.stderr,
-            )
-            raise
         if result.error is not None and self._raises:
             raise result.error
         return result
@@ -139,6 +146,10 @@ class RunHandle:
             if seen is not None:
                 seen()
             session.look_after(self.run_id)
+
+    def _check_kept(self) -> None:
+        if not self._session.store.get_meta(self.run_id):
+            raise ResultExpired(self.run_id)
 
     def _read(self, status: str, note: bytes) -> RunResult:
         """Return the result of the run, given how it ended."""

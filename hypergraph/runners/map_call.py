@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from typing import Any
 
 from hypergraph.errors import ResultExpired, RunCancelled, StateLost
-from hypergraph.runners.handle import STATUSES
+from hypergraph.runners.handle import STATUSES, telling_how_to_attach
 from hypergraph.runners.mapping import BOARD, Feeder, MapReader
 from hypergraph.runners.nested import Errors, restore_run
 from hypergraph.runners.notes import annotate
@@ -159,10 +160,10 @@ class MapHandle:
     Results stay in Redis for as long as the record is kept, so any number of readers may have them.
     """
 
-    def __init__(self, session: Session, run_id: str, outputs: tuple[str, ...] = ()) -> None:
+    def __init__(self, session: Session, run_id: str) -> None:
         self.run_id = run_id
         self._session = session
-        self._outputs = outputs
+        self._result: MapResult | None = None
 
     def __repr__(self) -> str:
         return f"MapHandle({self.run_id!r})"
@@ -198,12 +199,16 @@ class MapHandle:
             ResultExpired: Its results have been dropped.
             Exception: What the lowest failing item failed with, if it was submitted with ``raise``.
         """
-        results = sorted(self._read(timeout), key=_index_of)
-        if self._meta().get("raises") == b"1":
-            for result in results:
-                if result.error is not None:
-                    raise result.error
-        return MapResult(results, self._outputs)
+        if self._result is None:
+            meta = self._meta()
+            with telling_how_to_attach(self.run_id):
+                results = sorted(self._read(timeout), key=_index_of)
+            if meta["raises"] == b"1":
+                for result in results:
+                    if result.error is not None:
+                        raise result.error
+            self._result = MapResult(results, json.loads(meta["outputs"]))
+        return self._result
 
     def cancel(self) -> None:
         """End the map if it has not ended. Afterwards no item starts and no result counts."""
@@ -217,7 +222,8 @@ class MapHandle:
 
     def _read(self, timeout: float | None) -> Iterator[RunResult]:
         """Yield results in order of completion."""
-        if "forgotten" in self._meta():
+        meta = self._meta()
+        if "forgotten" in meta:
             raise ResultExpired(self.run_id)
         deadline = None if timeout is None else time.monotonic() + timeout
         reader = MapReader(self._session, self.run_id, "", None, keep=True, deadline=deadline)
@@ -226,7 +232,8 @@ class MapHandle:
         if reader.status == "cancelled":
             raise RunCancelled(self.run_id)
         if reader.status == "gone":
-            raise StateLost(self.run_id)
+            was_running = meta["status"] == b"running"
+            raise StateLost(self.run_id) if was_running else ResultExpired(self.run_id)
 
     def _meta(self) -> dict[str, bytes]:
         meta = self._session.store.get_meta(self.run_id)

@@ -151,10 +151,12 @@ class MapReader:
             if found.status != "running":
                 self.status = found.status
                 return
-            if self._deadline is not None and time.monotonic() >= self._deadline:
-                raise TimeoutError(f"map {run_id} has not ended; it goes on")
+            left = session.reconciler.every_s
+            if self._deadline is not None:
+                left = min(left, self._deadline - time.monotonic())
+                if left <= 0:
+                    raise TimeoutError(f"map {run_id} has not ended in time; it goes on")
             session.look_after(run_id)
-            every_s = session.reconciler.every_s
-            after = session.store.wait_map(run_id, BOARD, after, every_s)
+            after = session.store.wait_map(run_id, BOARD, after, left)
             if after == "end":
                 after = "0"

@@ -255,9 +255,10 @@ class RedisStore:
         answer = self.link.script("answer", self.keys.run(run_id), epoch, payload, digest, value)
         return _text(answer[0])
 
-    def set_free(self, run_id: str) -> None:
-        """Let a run go on without the client that it belonged to."""
-        self.link.pipeline([("HDEL", self.keys.run(run_id), "owner")])
+    def set_free(self, run_id: str, total: int) -> None:
+        """Let a map of `total` items go on without the client that fed it."""
+        meta = self.keys.run(run_id)
+        self.link.pipeline([("HSET", meta, "total", total), ("HDEL", meta, "owner")])
 
     def forget(self, run_id: str) -> None:
         """Drop the values of a run that has ended."""
