@@ -166,7 +166,7 @@ class _Mapped(Visit):
                 continue
             if stops:
                 raise NodeFailure(outcome.error, (f"{name}[{index}]", *outcome.path))
-            annotate(outcome.error, run_id=results[index].run_id, path=outcome.path, item=index)
+            annotate(outcome.error, path=(f"{name}[{index}]", *outcome.path))
         return self._leave_mapped(results)
 
 
