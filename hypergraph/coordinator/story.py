@@ -229,7 +229,7 @@ class _Reader:
                 culprit = Problem("", None, end.text, "", 1)
         else:
             culprit = _problem(describe_failure(data))
-        rest = [p for p in self._problems if (p.node, p.item) != (culprit.node, culprit.item)]
+        rest = (p for p in self._problems if not _is_same(p, culprit))
         self._problems = [culprit, *rest]
 
     def _crash(self, fields: Mapping[str, bytes], path: str) -> Problem:
@@ -415,6 +415,13 @@ def _problem(told: Mapping[str, Any]) -> Problem:
         int(told["attempt"] or 1),
         traceback=str(told["traceback"] or ""),
     )
+
+
+def _is_same(problem: Problem, culprit: Problem) -> bool:
+    """Whether a node's failure is that of the run, which names the place inside a mapped node."""
+    path = re.sub(r"\[\d+\]", "", culprit.node)
+    there = problem.item in (None, culprit.item) or f"[{problem.item}]" in culprit.node
+    return problem.text == culprit.text and path.startswith(problem.node) and there
 
 
 def _broken(broken: Mapping[str, Any]) -> Problem:

@@ -77,7 +77,11 @@ def test_what_slots_hold_and_nobody_holds(rig: Rig) -> None:
     facts = read_run(rig.store, "r1")
 
     assert facts is not None
-    assert [(x.slot, x.id, x.attempt) for x in facts.leases] == [(A, "a", 1), (A, "b", 1), (B, "c", 1)]
+    assert [(x.slot, x.id, x.attempt) for x in facts.leases] == [
+        (A, "a", 1),
+        (A, "b", 1),
+        (B, "c", 1),
+    ]
     assert list(facts.ready.values()) == [1]
     assert facts.expires_ms is None
 
@@ -86,7 +90,7 @@ def test_an_unknown_run_has_no_facts(store: RedisStore) -> None:
     assert read_run(store, "nobody") is None
 
 
-# -- the list of runs -------------------------------------------------------------------------------
+# -- the list of runs -----------------------------------------------------------------------------
 
 
 def list_run(store: RedisStore, run_id: str, created_ms: int) -> None:

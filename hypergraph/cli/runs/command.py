@@ -58,7 +58,8 @@ def runs(
     if as_json:
         screen.print_json(found)
     elif found:
-        screen.put(screen.make_console(), runs_table(found))
+        console = screen.make_console()
+        screen.put(console, runs_table(found, console.width))
     else:
         place = connection.place
         click.echo(f"No runs in namespace {place.namespace!r} of {place.shown}.")

@@ -275,7 +275,7 @@ def _losses(losses: Sequence[Loss]) -> list[Text]:
         what = f"node {figures.one_line(loss.node)}" if loss.node else ""
         if loss.item is not None:
             what = ", ".join(filter(None, (what, f"item {loss.item:,}")))
-        cause = Text(loss.cause, "yellow")
+        cause = Text(figures.one_line(loss.cause), "yellow")
         lines.append(
             Text.assemble(f"{when}{what}, attempt {loss.attempt} on {_child(loss.worker)}: ", cause)
         )

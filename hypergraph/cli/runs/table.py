@@ -11,24 +11,46 @@ from hypergraph.cli import figures, screen
 from hypergraph.coordinator.account import RunSummary
 
 
-def runs_table(runs: Sequence[RunSummary]) -> Table:
-    """Return the runs as a table. ``done`` is of the items of a map, the nodes of a run."""
+def runs_table(runs: Sequence[RunSummary], width: int) -> Table:
+    """Return the runs as a table. ``done`` is of the items of a map, the nodes of a run.
+
+    Args:
+        runs: In the order to show them in.
+        width: In columns. Names of graphs are cut where there is no room, and nothing else is.
+    """
+    rows = [_cells(run) for run in runs]
+    others = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
+    room = width - sum(others) + others[_GRAPH] - 2 * (len(_HEAD) - 1)
     table = screen.make_table()
-    screen.add_columns(table, "run", "status", "kind")
-    table.add_column("graph", no_wrap=True, overflow="ellipsis", min_width=8)
-    screen.add_columns(table, ">done", ">failed", ">age", ">took")
-    for run in runs:
-        table.add_row(
-            run.run_id,
-            screen.status_text(run.status),
-            run.kind,
-            Text(figures.one_line(run.graph) or "-"),
-            progress(run.done, run.total),
-            Text(f"{run.failed:,}" if run.failed else "", "red"),
-            figures.age(run.age_s),
-            figures.duration(run.took_s),
-        )
+    for name in _HEAD:
+        screen.add_columns(table, f">{name}" if name in _NUMBERS else name)
+    table.columns[_GRAPH].max_width = max(_LEAST, room)
+    table.columns[_GRAPH].overflow = "ellipsis"
+    for run, row in zip(runs, rows, strict=True):
+        cells = [Text(cell) for cell in row]
+        cells[1].stylize(screen.STYLES.get(run.status, ""))
+        cells[5].stylize("red")
+        table.add_row(*cells)
     return table
+
+
+_HEAD = ("run", "status", "kind", "graph", "done", "failed", "age", "took")
+_NUMBERS = frozenset(_HEAD[4:])
+_GRAPH = 3  # the column that gives way
+_LEAST = 6  # characters of a graph's name
+
+
+def _cells(run: RunSummary) -> tuple[str, ...]:
+    return (
+        run.run_id,
+        run.status,
+        run.kind,
+        figures.one_line(run.graph) or "-",
+        progress(run.done, run.total),
+        short(run.failed) if run.failed else "",
+        figures.age(run.age_s),
+        figures.duration(run.took_s),
+    )
 
 
 def progress(done: int, total: int | None) -> str:
