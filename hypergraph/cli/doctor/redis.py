@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from hypergraph.cli import figures
 from hypergraph.cli.doctor.check import Check, bad, ok, warn
@@ -51,6 +51,7 @@ def cli_of(url: str) -> str:
     ('redis-cli -s /run/redis.sock', 'redis-cli')
     """
     parts = urlsplit(url)
+    database = parse_qs(parts.query).get("db", [""])[0]
     command = ["redis-cli"]
     if parts.scheme == "unix":
         command += ["-s", parts.path]
@@ -59,8 +60,9 @@ def cli_of(url: str) -> str:
             command += ["-h", str(parts.hostname)]
         if parts.port not in (None, 6379):
             command += ["-p", str(parts.port)]
-        if parts.path.strip("/") not in ("", "0"):
-            command += ["-n", parts.path.strip("/")]
+        database = database or parts.path.strip("/")
+    if database not in ("", "0"):
+        command += ["-n", database]
     if parts.scheme == "rediss":
         command.append("--tls")
     if parts.username:

@@ -123,12 +123,12 @@ def check_queues(
 def check_secret(place: Place) -> Check:
     """See that there is something to sign with. It is never shown; its key id tells keys apart."""
     source = _secret_source(place)
-    if not source:
-        path = state_directory() / "secret"
-        if not path.exists():
-            return ok("secret", f"none yet; {path} is made at first use")
-        source = str(path)
     try:
+        if not source:
+            path = state_directory() / "secret"
+            if not path.exists():
+                return ok("secret", f"none yet; {path} is made at first use")
+            source = str(path)
         key, previous = load_secret(place.read_secret(), place.url or None)
     except (ValueError, WrongUse) as error:
         return bad("secret", figures.one_line(str(error)))
