@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -75,12 +76,15 @@ def _text_of(sha: str) -> str:
 
 
 def redact(url: str) -> str:
-    """Return `url` without its password."""
+    """Return `url` without its password.
+
+    >>> redact("redis://:secret@db1:6379/0"), redact("redis://db1?password=secret&db=2")
+    ('redis://***@db1:6379/0', 'redis://db1?password=***&db=2')
+    """
     parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"***@{host}").geturl()
+    if parts.password is not None:
+        parts = parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}")
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", parts.geturl())
 
 
 def make_client(url: str, timeout_s: float) -> redis.Redis:
