@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -81,10 +80,10 @@ def redact(url: str) -> str:
     >>> redact("redis://:secret@db1:6379/0"), redact("redis://db1?password=secret&db=2")
     ('redis://***@db1:6379/0', 'redis://db1?password=***&db=2')
     """
-    parts = urlsplit(url)
-    if parts.password is not None:
-        parts = parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}")
-    return re.sub(r"([?&]password=)[^&]*", r"\1***", parts.geturl())
+    netloc = urlsplit(url).netloc
+    if urlsplit(url).password is not None:
+        url = url.replace(netloc, f"***@{netloc.rpartition('@')[2]}", 1)
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", url)
 
 
 def make_client(url: str, timeout_s: float) -> redis.Redis:
