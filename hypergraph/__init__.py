@@ -106,7 +106,6 @@ _LATE = {
     "PauseInfo": "hypergraph.runners",
     "MapResult": "hypergraph.runners",
     "DistributedRunner": "hypergraph.runners.distributed",
-    "MapHandle": "hypergraph.runners.map_call",
     "RunHandle": "hypergraph.runners.handle",
     "AsyncEventProcessor": "hypergraph.events",
     "BaseEvent": "hypergraph.events",

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from hypergraph.coordinator.fold import RunFold, make_end
-from hypergraph.errors import CorruptPayload, StoreError
+from hypergraph.errors import StoreError
 from hypergraph.store.contract import RunView, Ticked
+from hypergraph.store.depot import check_digest
 from hypergraph.store.records import End, GraphSpec, Sealer
 from hypergraph.store.redis import RedisStore
 from hypergraph.transport.tickets import Tickets
-from hypergraph.values.digest import digest as compute
 
 logger = logging.getLogger("hypergraph.coordinator")
 
@@ -43,7 +43,8 @@ class SpecCache:
         """
         spec = self._specs.get(digest)
         if spec is None:
-            spec = GraphSpec.from_bytes(check_digest(digest, self._store.get_code(digest)))
+            data = check_digest(digest, self._store.get_code(digest))
+            spec = GraphSpec.from_bytes(bytes(data))
             self.add(digest, spec)
         return spec
 
@@ -188,16 +189,3 @@ class Reconciler:
         logger.warning("Run %s: its client has died, so it ends here.", run_id)
         self.coordinator.cancel(run_id, f"client {owner} died while it fed the map")
         self.coordinator.store.forget(run_id)
-
-
-def check_digest(digest: str, data: bytes | None) -> bytes:
-    """Return `data` if it is what its digest says.
-
-    Raises:
-        CorruptPayload: It is missing, or something else.
-    """
-    if data is None:
-        raise CorruptPayload(f"code:{digest}", digest, "nothing")
-    if (got := compute(data)) != digest:
-        raise CorruptPayload(f"code:{digest}", digest, got)
-    return data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hypergraph.store.records import Sealer
+from hypergraph.coordinator.payload import Payloads
 from hypergraph.values.codec import decode
 from hypergraph.values.failure import describe_failure
 from hypergraph.values.results import Decode, Row, unpack_rows
@@ -15,12 +15,12 @@ _CRASH = b"crash:"
 
 
 def open_rows(
-    sealer: Sealer, run_id: str, map_: str, start: int, sealed: bytes, decode: Decode = decode
+    payloads: Payloads, run_id: str, map_: str, start: int, sealed: bytes, decode: Decode = decode
 ) -> Iterator[Row]:
     """Return the results of a committed range, in order of items.
 
     Args:
-        sealer: Opens them.
+        payloads: Opens them.
         run_id: The run.
         map_: The map.
         start: The range's first item.
@@ -29,9 +29,10 @@ def open_rows(
 
     Raises:
         UntrustedPayload: Nobody with the secret has written them, or not here.
+        KeyError: A large part of them has gone.
     """
     if sealed.startswith(_CRASH):
-        failure = sealer.open_bytes("crash", sealed[len(_CRASH) :], run_id)
+        failure = payloads.sealer.open_bytes("crash", sealed[len(_CRASH) :], run_id)
         return iter([Row({}, failure, str(describe_failure(failure)["message"]))])
-    data = sealer.open_bytes("results", sealed, run_id, map_, start)
+    data = payloads.open("results", sealed, run_id, map_, start)
     return unpack_rows(data, decode)

@@ -32,6 +32,11 @@ class LocalCluster:
         return self._redis.url
 
     @property
+    def blobs(self) -> str:
+        """The directory of large values: files of this machine, which go with its Redis."""
+        return str(self._redis.directory / "blobs")
+
+    @property
     def worker_id(self) -> str:
         """The id of the worker host, as `hypergraph workers` lists it."""
         assert self._workers is not None
@@ -49,6 +54,7 @@ class LocalCluster:
             secret=self.secret,
             namespace=self._namespace,
             processes=self._count,
+            blobs=self.blobs,
         )
         self._workers = LocalWorkers(config)
         self._workers.start()

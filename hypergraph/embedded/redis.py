@@ -117,6 +117,13 @@ class EmbeddedRedis:
         return self._started.version if self._started else ""
 
     @property
+    def directory(self) -> Path:
+        """Its private directory, which goes with it."""
+        if self._started is None:
+            raise ValueError("it was not started")
+        return self._started.directory
+
+    @property
     def alive(self) -> bool:
         """Whether it was started and still runs."""
         return self._started is not None and self._started.server.alive
@@ -146,6 +153,7 @@ class _Started:
     server: Guarded
     url: str
     version: str
+    directory: Path
 
 
 def _start_first(candidates: Iterable[Candidate]) -> _Started:
@@ -184,7 +192,7 @@ def _start_at(candidate: Candidate, directory: Path, address: Address) -> _Start
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
-    return _Started(candidate, server, address.url(password), version)
+    return _Started(candidate, server, address.url(password), version, directory)
 
 
 def _start_fake(candidate: Candidate) -> _Started:
@@ -194,7 +202,7 @@ def _start_fake(candidate: Candidate) -> _Started:
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
-    return _Started(candidate, server, f"redis://127.0.0.1:{port}/0", version)
+    return _Started(candidate, server, f"redis://127.0.0.1:{port}/0", version, directory)
 
 
 def _private_directory() -> Path:

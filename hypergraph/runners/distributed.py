@@ -30,7 +30,7 @@ from hypergraph.runners.session import Session
 from hypergraph.store.contract import MapStart
 from hypergraph.store.records import MapSpec, Start
 from hypergraph.transport.tags import TAG
-from hypergraph.values.codec import encode
+from hypergraph.values.codec import encode_parts
 from hypergraph.values.ship import Ship
 
 
@@ -50,6 +50,8 @@ class DistributedRunner(base.BaseRunner):
         keep_s: How long the record of a run is kept after its end.
         progress: Whether to show a progress bar; by default for maps, and for runs of more than a
             second, if there is somebody to see it.
+        blobs: A directory for values above a megabyte, as in ``file:///shared``, that workers see
+            too; by default the environment's ``HYPERGRAPH_BLOBS``, else Redis holds them in chunks.
 
     >>> runner = DistributedRunner(workers=2)            # doctest: +SKIP
     >>> runner.map(graph, {"doc": docs}, map_over="doc")  # doctest: +SKIP
@@ -68,6 +70,7 @@ class DistributedRunner(base.BaseRunner):
         ship: Ship = "auto",
         keep_s: float = 86_400,
         progress: bool | None = None,
+        blobs: str | None = None,
     ) -> None:
         self.url = url or os.environ.get("HYPERGRAPH_REDIS_URL") or None
         if workers is not None and self.url is not None:
@@ -90,6 +93,7 @@ class DistributedRunner(base.BaseRunner):
         self._ship = ship
         self._keep_s = keep_s
         self._progress = progress
+        self._blobs = blobs or os.environ.get("HYPERGRAPH_BLOBS") or None
         self._session: Session | None = None
         self._cluster: Any = None
         self._lock = threading.RLock()
@@ -448,7 +452,7 @@ class DistributedRunner(base.BaseRunner):
         self._check_inputs(graph, dict.fromkeys(items.names))
         parcel = Parcel()
         broadcast = {
-            name: parcel.add_broadcast(encode(value, where=f"$.{name}", ship=self._ship))
+            name: parcel.add_broadcast(encode_parts(value, where=f"$.{name}", ship=self._ship))
             for name, value in items.shared.items()
         }
         whole = pack_whole(parcel, graph, self._ship)
@@ -517,12 +521,14 @@ class DistributedRunner(base.BaseRunner):
 
                     self._cluster = LocalCluster(self._workers, self._namespace)
                     self._cluster.start()
+                    self._blobs = self._cluster.blobs
                     url, secret = self._cluster.url, self._cluster.secret
                 self._session = Session(
                     url,
                     namespace=self._namespace,
                     secret=secret,
                     keep_s=self._keep_s,
+                    blobs=self._blobs,
                     local=self._cluster is not None,
                     lease_s=self.lease_s,
                 )

@@ -20,9 +20,10 @@ from hypergraph.runners.nested import Errors, restore_one
 from hypergraph.runners.notes import annotate
 from hypergraph.runners.result import MapResult, PauseInfo, RunResult, RunStatus
 from hypergraph.runners.session import Session
-from hypergraph.store.records import End, Question, Ref, Report, is_shared
+from hypergraph.store.depot import read_values
+from hypergraph.store.records import End, Question, Ref, Report
 from hypergraph.values.codec import decode
-from hypergraph.values.digest import digest
+from hypergraph.values.digest import Buffer
 
 #: How a run's status is called in Redis -> in results.
 STATUSES = {
@@ -177,7 +178,7 @@ class RunReader:
     def __init__(self, session: Session, run_id: str) -> None:
         self._session = session
         self._run_id = run_id
-        self._data: dict[str, bytes] = {}
+        self._data: dict[str, Buffer] = {}
         self._unpack = Errors()
 
     def read(self, end: End, status: str) -> RunResult:
@@ -224,7 +225,7 @@ class RunReader:
         completed = frame.state.phase is Phase.COMPLETED
         result = RunResult(values, RunStatus.COMPLETED if completed else RunStatus.FAILED)
         if isinstance(frame.error, Report) and frame.error.error is not None:
-            result.error = self._unpack(self._data[frame.error.error[0]])
+            result.error = self._unpack(bytes(self._data[frame.error.error[0]]))
         for name, inner in frame.nested.items():
             result.nested[name] = self._read_frame(inner, found)
         for index, piece in frame.pieces.items():
@@ -254,18 +255,14 @@ class RunReader:
         return MapResult(items, names)
 
     def _fetch(self, refs: list[Ref]) -> None:
-        digests = list(dict.fromkeys(ref[0] for ref in refs if not is_shared(ref)))
-        shared = list(dict.fromkeys(ref[0] for ref in refs if is_shared(ref)))
-        store = self._session.store
-        found = zip(digests, store.get_values(self._run_id, digests), strict=True)
-        for key, data in [*found, *((d, store.get_code(d)) for d in shared)]:
-            if data is None or digest(data) != key:
-                raise ResultExpired(self._run_id)
-            self._data[key] = data
+        try:
+            self._data.update(read_values(self._session.store, self._run_id, refs))
+        except KeyError:
+            raise ResultExpired(self._run_id) from None
 
     def _error_of(self, end: End) -> BaseException:
         if end.error is not None:
-            return self._unpack(self._data[end.error[0]])
+            return self._unpack(bytes(self._data[end.error[0]]))
         broken = end.broken or {}
         if "crash" in broken:
             sealed = broken["p"]

@@ -68,7 +68,7 @@ class Feeder:
             count, data = self._next or (0, b"")
             start = self.uploaded
             if count:
-                data = self._session.sealer.seal_bytes("page", data, run_id, BOARD, start)
+                data = self._session.payloads.seal("page", [data], run_id, BOARD, start)
             self.uploaded += count
             chunk = list(islice(self._rows, self._page_items)) if count else []
             self._next = (len(chunk), self._pack(chunk)) if chunk else None
@@ -140,7 +140,7 @@ class MapReader:
             self._seen(found.done, found.failed, found.avail, found.total)
             for start, sealed in found.ranges:
                 for offset, row in enumerate(
-                    open_rows(session.sealer, run_id, BOARD, start, sealed)
+                    open_rows(session.payloads, run_id, BOARD, start, sealed)
                 ):
                     yield start + offset, row
             position += len(found.ranges)

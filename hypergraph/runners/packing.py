@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hypergraph.graph import Graph
 from hypergraph.nodes import GraphNode
 from hypergraph.plan import Plan
-from hypergraph.store.records import SMALL_BYTES, GraphSpec, Ref
-from hypergraph.values.codec import encode
-from hypergraph.values.digest import digest
+from hypergraph.store.records import SMALL_BYTES, GraphSpec, Ref, is_large, refer
+from hypergraph.values.codec import encode_parts, joined
+from hypergraph.values.digest import Buffer, digest
 from hypergraph.values.ship import Packed, Packer, Ship
 
 
@@ -25,6 +25,8 @@ class Parcel:
 
     shared: dict[str, bytes] = field(default_factory=dict)  #: digest -> bytes
     values: dict[str, bytes] = field(default_factory=dict)  #: digest -> bytes
+    large: dict[str, tuple[bool, Sequence[Buffer]]] = field(default_factory=dict)
+    #: digest -> whether it is shared, and its bytes in parts; what lies in blobs
     modules: dict[str, None] = field(default_factory=dict)  #: what workers must have installed
 
     def add_code(self, packed: Packed) -> str:
@@ -34,21 +36,21 @@ class Parcel:
             self.modules.update(dict.fromkeys(part.modules))
         return packed.digest
 
-    def add_value(self, data: bytes) -> Ref:
-        """Add an encoded value of this run. Returns its reference."""
-        key = digest(data)
-        self.values[key] = data
-        return [key, len(data)]
+    def add_value(self, parts: Sequence[Buffer], *, shared: bool = False) -> Ref:
+        """Add an encoded value: of this run, or shared by content. Returns its reference."""
+        ref = refer(digest(parts), sum(memoryview(part).nbytes for part in parts), shared=shared)
+        if is_large(ref):
+            self.large[ref[0]] = (shared, parts)
+        elif shared:
+            self.shared[ref[0]] = joined(parts)
+        else:
+            self.values[ref[0]] = joined(parts)
+        return ref
 
-    def add_shared(self, data: bytes) -> Ref:
-        """Add an encoded value that is shared by content. Returns its reference."""
-        key = digest(data)
-        self.shared[key] = data
-        return [key, len(data), 1]
-
-    def add_broadcast(self, data: bytes) -> Ref:
+    def add_broadcast(self, parts: Sequence[Buffer]) -> Ref:
         """Add a value that many items use. A small one is not worth sharing between runs."""
-        return self.add_value(data) if len(data) <= SMALL_BYTES else self.add_shared(data)
+        size = sum(memoryview(part).nbytes for part in parts)
+        return self.add_value(parts, shared=size > SMALL_BYTES)
 
 
 def pack_inputs(parcel: Parcel, inputs: Mapping[str, Any], ship: Ship) -> dict[str, Ref]:
@@ -58,7 +60,7 @@ def pack_inputs(parcel: Parcel, inputs: Mapping[str, Any], ship: Ship) -> dict[s
         UnserializableInput: The path begins with the input's name, as in ``$.model._lock``.
     """
     return {
-        name: parcel.add_value(encode(value, where=f"$.{name}", ship=ship))
+        name: parcel.add_value(encode_parts(value, where=f"$.{name}", ship=ship))
         for name, value in inputs.items()
     }
 
@@ -77,7 +79,9 @@ def pack_spec(parcel: Parcel, graph: Graph, plan: Plan, ship: Ship) -> tuple[str
         bindings = inner.inputs.bound
         if bindings:
             bound[path] = {
-                name: parcel.add_shared(encode(value, where=f"$.{name}", ship=ship))
+                name: parcel.add_value(
+                    encode_parts(value, where=f"$.{name}", ship=ship), shared=True
+                )
                 for name, value in bindings.items()
             }
         for node in inner._nodes:
@@ -98,7 +102,9 @@ def pack_spec(parcel: Parcel, graph: Graph, plan: Plan, ship: Ship) -> tuple[str
 def _pack_seeds(parcel: Parcel, node: GraphNode, ship: Ship) -> dict[str, Ref]:
     """Pack the defaults of a nested graph's seeds: its loops begin with a value, given or not."""
     return {
-        inner: parcel.add_shared(encode(node.get_default_for(name), where=f"$.{name}", ship=ship))
+        inner: parcel.add_value(
+            encode_parts(node.get_default_for(name), where=f"$.{name}", ship=ship), shared=True
+        )
         for name, inner in node.param_of.items()
         if inner in node.graph.inputs.seeds and node.has_default_for(name)
     }

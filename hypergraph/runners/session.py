@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hypergraph.coordinator.fold import RunFold
+from hypergraph.coordinator.payload import Payloads
 from hypergraph.coordinator.reconcile import Coordinator, Reconciler, SpecCache
 from hypergraph.errors import (
     IncompatibleWorker,
@@ -23,6 +24,7 @@ from hypergraph.errors import (
     WorkerCrashed,
 )
 from hypergraph.runners.packing import Parcel
+from hypergraph.store.blobs import SHARED
 from hypergraph.store.contract import MapStart, TaskRecord
 from hypergraph.store.link import Link, redact
 from hypergraph.store.records import Sealer
@@ -47,6 +49,7 @@ class Session:
         namespace: Which runs, workers and queues of it.
         secret: As `load_secret` takes it.
         keep_s: How long records are kept after a run has ended.
+        blobs: Where large values lie; see `open_blobs`.
         local: Workers belong to this client: wait for them instead of missing them.
         lease_s: Time without a heartbeat after which a worker or client is dead.
     """
@@ -58,6 +61,7 @@ class Session:
         namespace: str,
         secret: str | bytes | None,
         keep_s: float,
+        blobs: str | None = None,
         local: bool = False,
         lease_s: float = 5.0,
     ) -> None:
@@ -70,9 +74,10 @@ class Session:
         # Two patiences: what is submitted fails while the caller looks; what is waited for, waits.
         self.link = Link(url, patience_s=CONTACT_S)
         self.waiting = Link(url)
-        self.store = RedisStore(self.waiting, namespace)
-        self.entry = RedisStore(self.link, namespace)
+        self.store = RedisStore(self.waiting, namespace, blobs)
+        self.entry = RedisStore(self.link, namespace, blobs)
         self.sealer = Sealer(Signer(key, previous), namespace)
+        self.payloads = Payloads(self.store, self.sealer)
         self.tickets = Tickets(self.waiting, self.store.keys, self.sealer)
         self.specs = SpecCache(self.store)
         self.coordinator = Coordinator(self.store, self.sealer, self.tickets, self.specs)
@@ -184,6 +189,14 @@ class Session:
             self.entry.put_code(fresh)
             self._sent.update(fresh)
 
+    def send_large(self, parcel: Parcel, run_id: str) -> list[str]:
+        """Store large values where large values lie. Returns the digests of the run's own."""
+        blobs = self.entry.blobs
+        for key, (shared, parts) in parcel.large.items():
+            if not (shared and blobs.has(SHARED, key)):
+                blobs.put(SHARED if shared else run_id, key, parts)
+        return [key for key, (shared, _) in parcel.large.items() if not shared]
+
     def create(
         self,
         run_id: str,
@@ -201,6 +214,7 @@ class Session:
             ValueError: There is a run of that id.
         """
         self.send_shared(parcel)
+        large = self.send_large(parcel, run_id)
         meta = {**meta, "keep_ms": int(self.keep_s * 1000), "client": self.id, "tag": TAG}
         meta["origin"] = self._origin
         created = self.entry.create(
@@ -209,6 +223,7 @@ class Session:
             meta=meta,
             start=start,
             values=parcel.values,
+            blobs=large,
             tasks=tasks,
             map_=map_,
             end=end,

@@ -24,19 +24,20 @@ import re
 import secrets
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from hypergraph.store.redis import CODE_TTL_S, RedisStore
+from hypergraph.store.keys import Keys
+from hypergraph.store.link import Link
 from hypergraph.values.digest import Buffer
 
 logger = logging.getLogger("hypergraph.store")
 
-#: Values of more bytes than this are blobs.
-LARGE_BYTES = 1 << 20
-
 CHUNK_BYTES = 1 << 20
+
+#: What is shared by content is kept this long after it was last asked for.
+SHARED_TTL_S = 86_400
 
 #: The owner of blobs that belong to no run. No run has this id: `new_run_id` begins with "run-".
 SHARED = "shared"
@@ -58,6 +59,10 @@ class Blobs(ABC):
             parts: The bytes; not copied before they are written.
         """
 
+    def add(self, run_id: str, digest: str, parts: Sequence[Buffer]) -> None:
+        """Do what `put` does, for a run that is under way; it may have ended meanwhile."""
+        self.put(run_id, digest, parts)
+
     @abstractmethod
     def get(self, owner: str, digest: str, size: int) -> bytearray | None:
         """Return a blob in memory of its own, or None. Whoever asks checks its digest."""
@@ -69,6 +74,10 @@ class Blobs(ABC):
     @abstractmethod
     def drop(self, run_id: str) -> None:
         """Remove all blobs of a run."""
+
+    def forget(self, run_id: str) -> None:
+        """Remove what the scripts that let go of a run's values have left of it."""
+        self.drop(run_id)
 
 
 class DirectoryBlobs(Blobs):
@@ -135,11 +144,11 @@ class DirectoryBlobs(Blobs):
         """See `Blobs.drop`."""
         shutil.rmtree(self._path(run_id, "0" * 64).parent, ignore_errors=True)
 
-    def sweep(self, store: RedisStore, *, now: float, most: int = 200) -> int:
+    def sweep(self, is_known: Callable[[str], object], *, now: float, most: int = 200) -> int:
         """Remove blobs of runs that Redis has forgotten, and shared ones unused for a day.
 
         Args:
-            store: Knows the runs.
+            is_known: Whether Redis still has a run's record.
             now: Seconds since the epoch, by the clock of the file system.
             most: Look at this many runs at most.
 
@@ -150,10 +159,10 @@ class DirectoryBlobs(Blobs):
         for entry in sorted(self._root.iterdir(), key=_age)[:most]:
             if entry.name == SHARED:
                 for blob in entry.iterdir():
-                    if now - _age(blob) > CODE_TTL_S:
+                    if now - _age(blob) > SHARED_TTL_S:
                         blob.unlink(missing_ok=True)
                         removed += 1
-            elif now - _age(entry) > 60.0 and not store.get_meta(entry.name):
+            elif now - _age(entry) > 60.0 and not is_known(entry.name):
                 # A minute's grace: blobs are written before the run is stored that names them.
                 shutil.rmtree(entry, ignore_errors=True)
                 removed += 1
@@ -167,31 +176,36 @@ def _age(path: Path) -> float:
         return float("inf")
 
 
+def _chunks(parts: Sequence[Buffer]) -> Iterator[memoryview]:
+    for part in parts:
+        view = memoryview(part).cast("B")
+        for start in range(0, len(view), CHUNK_BYTES):
+            yield view[start : start + CHUNK_BYTES]
+
+
 class RedisBlobs(Blobs):
     """Blobs in the Redis that coordinates, in chunks. For those who share no directory."""
 
-    def __init__(self, store: RedisStore) -> None:
-        self._store = store
-        self._link = store.link
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
 
     def _key(self, owner: str, digest: str) -> str:
-        keys = self._store.keys
+        keys = self._keys
         return keys.code(f"blob:{digest}") if owner == SHARED else keys.run(owner, f"b:{digest}")
 
     def put(self, owner: str, digest: str, parts: Sequence[Buffer]) -> None:
         """See `Blobs.put`."""
         key = self._key(owner, digest)
-        if owner != SHARED:
-            self._link.pipeline([("SADD", self._store.keys.run(owner, "blobs"), digest)])
-        number = 0
-        for part in parts:
-            view = memoryview(part).cast("B")
-            for start in range(0, len(view), CHUNK_BYTES):
-                chunk = view[start : start + CHUNK_BYTES]
-                self._link.pipeline([("HSET", key, number, chunk)])
-                number += 1
-        if owner == SHARED:
-            self._link.pipeline([("EXPIRE", key, CODE_TTL_S)])
+        for number, chunk in enumerate(_chunks(parts)):
+            expire = ("EXPIRE", key, SHARED_TTL_S)  # `create` lifts it: then a run needs them
+            self._link.pipeline([("HSET", key, number, chunk), expire])
+
+    def add(self, run_id: str, digest: str, parts: Sequence[Buffer]) -> None:
+        """See `Blobs.add`."""
+        meta = self._keys.run(run_id)
+        for number, chunk in enumerate(_chunks(parts)):
+            self._link.script("blob", meta, digest, number, chunk)
 
     def get(self, owner: str, digest: str, size: int) -> bytearray | None:
         """See `Blobs.get`."""
@@ -204,29 +218,33 @@ class RedisBlobs(Blobs):
 
     def has(self, owner: str, digest: str) -> bool:
         """See `Blobs.has`."""
-        return bool(self._link.pipeline([("EXPIRE", self._key(owner, digest), CODE_TTL_S)])[0])
+        return bool(self._link.pipeline([("EXPIRE", self._key(owner, digest), SHARED_TTL_S)])[0])
+
+    def forget(self, run_id: str) -> None:
+        """See `Blobs.forget`. The scripts have removed all there was."""
 
     def drop(self, run_id: str) -> None:
         """See `Blobs.drop`."""
-        listed = self._store.keys.run(run_id, "blobs")
+        listed = self._keys.run(run_id, "blobs")
         while found := self._link.pipeline([("SPOP", listed, 100)])[0]:
             keys = [self._key(run_id, digest.decode()) for digest in found]
             self._link.pipeline([("UNLINK", *keys)])
 
 
-def open_blobs(where: str | None, store: RedisStore) -> Blobs:
+def open_blobs(where: str | None, link: Link, keys: Keys) -> Blobs:
     """Return where large values lie.
 
     Args:
         where: ``file:///shared/folder`` or a path; None for Redis.
-        store: The runs.
+        link: The way to that Redis.
+        keys: Of the runs' namespace.
 
     Raises:
         ValueError: It is neither.
     """
     if not where:
-        return RedisBlobs(store)
+        return RedisBlobs(link, keys)
     parts = urlsplit(where)
     if parts.scheme not in ("", "file") or parts.netloc:
         raise ValueError(f"blobs={where!r}: only a directory is known, as in file:///shared/folder")
-    return DirectoryBlobs(Path(unquote(parts.path)), store.keys.namespace)
+    return DirectoryBlobs(Path(unquote(parts.path)), keys.namespace)

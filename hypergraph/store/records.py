@@ -2,8 +2,9 @@
 
 All of it is msgpack of names, numbers and *references*; values are elsewhere. A reference is
 ``[digest, size]`` for bytes among the run's values, ``[digest, size, 1]`` for bytes shared by
-content. Because the record that names the digest is signed, checking the digest is enough to trust
-the bytes.
+content, and ``[digest, size, 2]`` and ``[digest, size, 3]`` for the same where they are large.
+Because the record that names the digest is signed, checking the digest is enough to trust the
+bytes.
 
 Each record is sealed together with what it belongs to, so that it cannot be moved to another run
 or another task:
@@ -38,9 +39,27 @@ Ref = Sequence[Any]
 SMALL_BYTES = 16_384
 
 
+#: Values of more bytes than this are kept as blobs; see `store.blobs`.
+LARGE_BYTES = 1 << 20
+
+_SHARED, _BLOB, _SHARED_BLOB = 1, 2, 3
+
+
+def refer(digest: str, size: int, *, shared: bool = False) -> list[Any]:
+    """Return the reference to a value. Its size says where it lies."""
+    if size > LARGE_BYTES:
+        return [digest, size, _SHARED_BLOB if shared else _BLOB]
+    return [digest, size, _SHARED] if shared else [digest, size]
+
+
 def is_shared(ref: Ref) -> bool:
     """Whether a reference points to bytes shared by content."""
-    return len(ref) > 2
+    return len(ref) > 2 and ref[2] != _BLOB
+
+
+def is_large(ref: Ref) -> bool:
+    """Whether a reference points to a blob."""
+    return len(ref) > 2 and ref[2] != _SHARED
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hypergraph.store.blobs import SHARED_TTL_S, open_blobs
 from hypergraph.store.contract import (
     Advance,
     Claim,
@@ -24,9 +25,6 @@ from hypergraph.store.contract import (
 )
 from hypergraph.store.keys import Keys
 from hypergraph.store.link import Link, load_script, script_command
-
-#: What is shared by content is kept this long after it was last asked for.
-CODE_TTL_S = 86_400
 
 
 def _text(value: Any) -> str:
@@ -55,9 +53,17 @@ class RedisStore:
     it happened: the second call changes nothing and answers the same.
     """
 
-    def __init__(self, link: Link, namespace: str = "default") -> None:
+    def __init__(self, link: Link, namespace: str = "default", blobs: str | None = None) -> None:
+        """Open a namespace.
+
+        Args:
+            link: The way to its Redis.
+            namespace: Its name.
+            blobs: Where large values lie; see `open_blobs`.
+        """
         self.link = link
         self.keys = Keys(namespace)
+        self.blobs = open_blobs(blobs, link, self.keys)
 
     # -- runs -------------------------------------------------------------------------------
 
@@ -69,6 +75,7 @@ class RedisStore:
         meta: Mapping[str, str | int | bytes],
         start: bytes,
         values: Mapping[str, bytes],
+        blobs: Sequence[str] = (),
         tasks: Sequence[TaskRecord] = (),
         map_: MapStart | None = None,
         end: tuple[str, bytes] | None = None,
@@ -87,6 +94,7 @@ class RedisStore:
             meta: Fields of the run's `meta` beside those that every run has.
             start: The sealed first entry of the journal.
             values: Digest -> bytes of the inputs.
+            blobs: Digests of large inputs, which lie elsewhere.
             tasks: What is due at the start.
             map_: The run is a map.
             end: The run is over at once.
@@ -98,6 +106,7 @@ class RedisStore:
         """
         args: list[Any] = [token, len(meta), *_flat(meta.items()), start]
         args += [len(values), *_flat(values.items())]
+        args += [len(blobs), *blobs]
         args += [len(tasks), *_flat((task.task, task.to_bytes()) for task in tasks)]
         if map_ is None:
             args += [""]
@@ -263,6 +272,7 @@ class RedisStore:
     def forget(self, run_id: str) -> None:
         """Drop the values of a run that has ended."""
         self.link.script("forget", self.keys.run(run_id))
+        self.blobs.forget(run_id)
 
     def refuse(
         self,
@@ -411,13 +421,13 @@ class RedisStore:
     def put_code(self, blobs: Mapping[str, bytes]) -> None:
         """Store blobs by digest for a day."""
         self.link.pipeline(
-            [("SET", self.keys.code(d), data, "EX", CODE_TTL_S) for d, data in blobs.items()]
+            [("SET", self.keys.code(d), data, "EX", SHARED_TTL_S) for d, data in blobs.items()]
         )
 
     def touch_code(self, digests: Sequence[str]) -> list[str]:
         """Keep blobs for another day. Returns those that are not there."""
         replies = self.link.pipeline(
-            [("EXPIRE", self.keys.code(digest), CODE_TTL_S) for digest in digests]
+            [("EXPIRE", self.keys.code(digest), SHARED_TTL_S) for digest in digests]
         )
         return [digest for digest, known in zip(digests, replies, strict=True) if not int(known)]
 

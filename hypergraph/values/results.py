@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from hypergraph.errors import UnserializableInput, UnserializableResult
 from hypergraph.values.codec import decode, encode
+from hypergraph.values.digest import Buffer
 from hypergraph.values.nested import only_what_travels
 from hypergraph.values.policy import Ship
 
@@ -30,7 +31,7 @@ class Row(NamedTuple):
 
 
 #: Turns verified bytes into a value.
-Decode = Callable[[bytes], Any]
+Decode = Callable[[Buffer], Any]
 
 #: Makes the packed failure and its line, given position in the range, error and path.
 PackError = Callable[[int, BaseException, Sequence[str]], tuple[bytes, str]]
@@ -69,7 +70,7 @@ def pack_page(
         raise
 
 
-def unpack_page(data: bytes, decode: Decode = decode) -> list[list[Any]]:
+def unpack_page(data: Buffer, decode: Decode = decode) -> list[list[Any]]:
     """Return the columns of a page whose signature has been verified.
 
     Args:
@@ -142,7 +143,7 @@ def _only_what_travels(values: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def unpack_rows(data: bytes, decode: Decode = decode) -> Iterator[Row]:
+def unpack_rows(data: Buffer, decode: Decode = decode) -> Iterator[Row]:
     """Yield the results of a range whose signature has been verified, in order of items.
 
     Args:

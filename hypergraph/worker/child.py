@@ -45,7 +45,7 @@ class Child:
         self.mark = mark
         self.name = f"{config.worker_id}/{config.child}"
         link = Link(config.url, stopped=self.stopping.is_set)
-        self.store = RedisStore(link, config.namespace)
+        self.store = RedisStore(link, config.namespace, config.blobs)
         self.sealer = Sealer(Signer(config.secret, config.previous), config.namespace)
         self.tickets = Tickets(link, self.store.keys, self.sealer)
         self.specs = SpecCache(self.store)

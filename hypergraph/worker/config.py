@@ -38,6 +38,7 @@ class WorkerConfig:
     slice_s: float = 0.5  #: of a slot for one run, before other runs get their turn
     name: str = ""  #: for people
     labels: tuple[str, ...] = ()  #: for people, such as "gpu"
+    blobs: str = ""  #: directory of large values; "" for Redis
     allow_modules: tuple[str, ...] | None = None  #: if given, no code by value
     sys_path: tuple[str, ...] = ()  #: where children also look for modules
     cwd: str = ""  #: where children work; "" for where the supervisor does

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from hypergraph.coordinator.payload import Payloads
 from hypergraph.coordinator.results import open_rows
 from hypergraph.errors import (
     MissingModule,
@@ -34,12 +35,11 @@ from hypergraph.store.records import (
     ItemCount,
     MapSpec,
     Order,
-    Ref,
     Report,
     Sealer,
 )
 from hypergraph.store.redis import RedisStore
-from hypergraph.values.codec import encode
+from hypergraph.values.codec import encode_parts
 from hypergraph.values.digest import digest
 from hypergraph.values.failure import pack_failure
 from hypergraph.values.nested import encode_plain
@@ -56,7 +56,7 @@ from hypergraph.worker.pieces import (
     pack_outcomes,
     told,
 )
-from hypergraph.worker.value_cache import Values
+from hypergraph.worker.value_cache import Outgoing, Values
 
 
 class NotHere(Exception):
@@ -107,6 +107,7 @@ class Executor:
         self.loader = loader
         self.worker = worker
         self.values = Values(store, loader.decode)
+        self.payloads = Payloads(store, sealer)
         self._enter = enter
         self._step = step
         self._leave = leave
@@ -129,7 +130,7 @@ class Executor:
                 self.values.keep(digest(data), data)
         started_ms = int(time.time() * 1000)
         clock = time.perf_counter()
-        values: dict[str, bytes] = {}
+        outgoing = Outgoing(self.store, self.values, run_id)
         items: Sequence[Any] = ()
         try:
             # The code first: values may be of classes that come with it.
@@ -149,8 +150,8 @@ class Executor:
             changed = self._find_changed(run_id, order, inputs, outputs)
             refs = {}
             for name, value in outputs.items():
-                data = encode(value, where=f"$.{name}", error=self._unserializable(order.path))
-                refs[name] = self._put(values, data)
+                where, error = f"$.{name}", self._unserializable(order.path)
+                refs[name] = outgoing.put(encode_parts(value, where=where, error=error))
             report = Report(
                 refs,
                 changed,
@@ -159,12 +160,12 @@ class Executor:
                 started_ms=started_ms,
                 took_us=int((time.perf_counter() - clock) * 1e6),
                 items=items,
-                inside=self._put_inside(values, order.kind, inside),
+                inside=self._put_inside(outgoing, order.kind, inside),
             )
             kind = "done"
         except FailedPiece as failed:
-            report = self._failure(values, failed.packed, failed.text, started_ms, clock, items)
-            report = replace(report, inside=self._put_inside(values, order.kind, failed.inside))
+            report = self._failure(outgoing, failed.packed, failed.text, started_ms, clock, items)
+            report = replace(report, inside=self._put_inside(outgoing, order.kind, failed.inside))
             kind = "fail"
         except MissingModule as error:
             raise NotHere(error.module) from error
@@ -175,10 +176,10 @@ class Executor:
             packed = pack_failure(
                 error, node=order.path, item=None, worker=self.worker, attempt=attempt
             )
-            report = self._failure(values, packed, describe(error), started_ms, clock)
+            report = self._failure(outgoing, packed, describe(error), started_ms, clock)
             kind = "fail"
         payload = self.sealer.seal(report, run_id, claim.task, epoch)
-        return Commit(claim.task, claim.attempt, kind, payload, values)
+        return Commit(claim.task, claim.attempt, kind, payload, outgoing.values)
 
     def fail(self, run_id: str, epoch: str, claim: Claim, error: Exception) -> Commit:
         """Return the commit that fails a task without having carried it out."""
@@ -187,12 +188,12 @@ class Executor:
         packed = pack_failure(
             error, node=order.path, item=None, worker=self.worker, attempt=attempt
         )
-        values: dict[str, bytes] = {}
+        outgoing = Outgoing(self.store, self.values, run_id)
         report = self._failure(
-            values, packed, describe(error), int(time.time() * 1000), time.perf_counter()
+            outgoing, packed, describe(error), int(time.time() * 1000), time.perf_counter()
         )
         payload = self.sealer.seal(report, run_id, claim.task, epoch)
-        return Commit(claim.task, claim.attempt, "fail", payload, values)
+        return Commit(claim.task, claim.attempt, "fail", payload, outgoing.values)
 
     def _find_changed(
         self, run_id: str, order: Order, inputs: dict[str, Any], outputs: dict[str, Any]
@@ -221,16 +222,16 @@ class Executor:
 
     def _failure(
         self,
-        values: dict[str, bytes],
+        outgoing: Outgoing,
         packed: bytes,
         text: str,
         started_ms: int,
         clock: float,
         items: Sequence[Any] = (),
     ) -> Report:
-        values.clear()
+        outgoing.values.clear()
         return Report(
-            error=self._put(values, packed),
+            error=outgoing.put([packed]),
             text=text,
             worker=self.worker,
             started_ms=started_ms,
@@ -238,18 +239,12 @@ class Executor:
             items=items,
         )
 
-    def _put(self, values: dict[str, bytes], data: bytes) -> Ref:
-        key = digest(data)
-        values[key] = data
-        self.values.keep(key, data)
-        return [key, len(data)]
-
     def _put_inside(
-        self, values: dict[str, bytes], kind: str, inside: bytes | None
+        self, outgoing: Outgoing, kind: str, inside: bytes | None
     ) -> Sequence[Any] | None:
         if kind not in ("graph", "gather"):
             return None
-        return [] if inside is None else self._put(values, inside)
+        return [] if inside is None else outgoing.put([inside])
 
     def _unserializable(self, node: str) -> Callable[..., PayloadError]:
         def refuse(*, path: str, kind: str, reason: str) -> PayloadError:
@@ -364,7 +359,7 @@ class Executor:
         while start < len(rows):
             chunk = rows[start : start + length_of_page(rows[start])]
             data = pack_page(list(zip(*chunk, strict=True)), mapped, start)
-            pages.append((len(chunk), self.sealer.seal_bytes("page", data, run_id, task, start)))
+            pages.append((len(chunk), self.payloads.seal("page", [data], run_id, task, start)))
             start += len(chunk)
         return MapOrder(
             TaskRecord(task, 0, "", (), sealed),
@@ -381,7 +376,7 @@ class Executor:
         while True:
             found = self.store.collect(run_id, map_, start=position, count=100)
             for start, sealed in found.ranges:
-                opened = open_rows(self.sealer, run_id, map_, start, sealed, self.loader.decode)
+                opened = open_rows(self.payloads, run_id, map_, start, sealed, self.loader.decode)
                 rows.extend(enumerate(opened, start))
             position += len(found.ranges)
             if len(found.ranges) < 100:
@@ -429,7 +424,7 @@ class Executor:
         Returns:
             What to commit: the head of the range that was done.
         """
-        columns = work.columns(self.sealer, claim)
+        columns = work.columns(self.payloads, claim)
         offset = int(claim.page)
         outcomes: list[Outcome] = []
         stops = work.spec.stops
@@ -474,7 +469,7 @@ class Executor:
         data, bad, errors = pack_outcomes(outcomes, work.spec.path, claim, self.worker)
         if bad and (first < 0 or claim.start + bad[0] < first):
             first = claim.start + bad[0]
-        sealed = self.sealer.seal_bytes("results", data, work.run_id, work.map, claim.start)
+        sealed = self.payloads.seal("results", [data], work.run_id, work.map, claim.start)
         return RangeCommit(
             claim.range,
             claim.attempt,
@@ -494,7 +489,7 @@ class Executor:
         packed = pack_failure(error, node=map_, item=None, worker=self.worker, attempt=1)
         outcomes = [Outcome({}, {}, error)] * count
         data, _ = pack_rows(outcomes, lambda *_: (packed, describe(error)))
-        sealed = self.sealer.seal_bytes("results", data, run_id, map_, claim.start)
+        sealed = self.payloads.seal("results", [data], run_id, map_, claim.start)
         return RangeCommit(
             claim.range,
             claim.attempt,

@@ -125,6 +125,7 @@ def local_config(
     queues: Sequence[str] = ("default",),
     lease_s: float = 5.0,
     beat_s: float = 1.0,
+    blobs: str = "",
 ) -> WorkerConfig:
     """Return the configuration of workers that see the world as this process does."""
     return WorkerConfig(
@@ -137,6 +138,7 @@ def local_config(
         processes=processes,
         lease_s=lease_s,
         beat_s=beat_s,
+        blobs=blobs,
         name="local",
         sys_path=tuple(os.path.abspath(path) for path in sys.path),
         cwd=_directory(),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hypergraph.coordinator.payload import Payloads
 from hypergraph.runners.outcome import Outcome
 from hypergraph.store.contract import RangeClaim
-from hypergraph.store.records import MapSpec, Sealer
+from hypergraph.store.records import MapSpec
 from hypergraph.values.results import Decode, unpack_page
 
 #: A range is committed when its items have taken this long, wherever in the range that is.
@@ -37,10 +38,10 @@ class MapWork:
         self._item_s = 0.0  #: mean time of an item, the recent past weighing more
         self._most = 1
 
-    def columns(self, sealer: Sealer, claim: RangeClaim) -> list[list[Any]]:
+    def columns(self, payloads: Payloads, claim: RangeClaim) -> list[list[Any]]:
         """Return the page of inputs that holds a claimed range, one list per mapped name."""
         if claim.data:
-            data = sealer.open_bytes("page", claim.data, self.run_id, self.map, int(claim.page))
+            data = payloads.open("page", claim.data, self.run_id, self.map, int(claim.page))
             self._columns = unpack_page(data, self._decode)
             self.page = claim.page
         return self._columns

@@ -51,7 +51,7 @@ class Upkeep:
         self.config = config
         self.modules: Sequence[str] | None = None  #: what can be imported here, once that is known
         link = Link(config.url, stopped=stopped)
-        self.store = RedisStore(link, config.namespace)
+        self.store = RedisStore(link, config.namespace, config.blobs)
         sealer = Sealer(Signer(config.secret, config.previous), config.namespace)
         tickets = Tickets(link, self.store.keys, sealer)
         self._coordinator = Coordinator(self.store, sealer, tickets, SpecCache(self.store))

@@ -1,4 +1,4 @@
--- create(ARGV: token, now-less meta pairs...; tasks...; values...) -> 1 | 0
+-- create(ARGV: token, meta pairs, start, values, blobs, tasks, map, end) -> 1 | 0
 --
 -- Stores a run with everything it starts with, in one step: a run exists whole or not at all.
 -- The same call again (the reply was lost) answers 1 as before; another's run of that id gives 0.
@@ -14,6 +14,12 @@ log(1, "k", "start", "p", take())
 redis.call("hset", KEYS[1], "applied", 1)
 for _ = 1, take_number() do
   redis.call("hset", key("values"), take(), take())
+end
+-- Large values were written before there was a run they could have belonged to.
+for _ = 1, take_number() do
+  local digest = take()
+  redis.call("sadd", key("blobs"), digest)
+  redis.call("persist", key("b:" .. digest))
 end
 for _ = 1, take_number() do
   local id, record = take(), take()

@@ -130,7 +130,10 @@ local function finish(status, note, seq)
       redis.call("pexpire", key("m:" .. map .. ":" .. part), keep_ms)
     end
   end
-  for _, part in ipairs({"journal", "end", "values", "queues", "maps", "meta"}) do
+  for _, digest in ipairs(redis.call("smembers", key("blobs"))) do
+    redis.call("pexpire", key("b:" .. digest), keep_ms)
+  end
+  for _, part in ipairs({"journal", "end", "values", "queues", "maps", "blobs", "meta"}) do
     redis.call("pexpire", key(part), keep_ms)
   end
 end
