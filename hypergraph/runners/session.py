@@ -285,7 +285,10 @@ def _has_module(worker: dict[str, str], module: str) -> bool:
 
 def _describe_process() -> str:
     """Return who submits, for people: program, host and pid."""
-    program = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
+    path = sys.argv[0] if sys.argv else ""
+    # `python -m package` runs package/__main__.py.
+    path = os.path.dirname(path) if os.path.basename(path) == "__main__.py" else path
+    program = os.path.basename(path) or "python"
     return f"{program[:60]} on {socket.gethostname()[:60]}, pid {os.getpid()}"
 
 
