@@ -75,6 +75,11 @@ def _labels(
     help="Time for what runs to finish, when told to stop; 25.",
 )
 @click.option(
+    "--blobs",
+    metavar="DIRECTORY",
+    help="Where large values lie, as for the clients; HYPERGRAPH_BLOBS.",
+)
+@click.option(
     "--allow-modules",
     callback=_names,
     metavar="A,B",
@@ -91,6 +96,7 @@ def worker(
     labels: Sequence[str],
     drain_s: float,
     allow_modules: list[str] | None,
+    blobs: str | None,
     wait: bool,
 ) -> None:
     """Run nodes for clients of a Redis, on this machine.
@@ -113,6 +119,7 @@ def worker(
             secret=secret,
             drain_s=drain_s,
             allow_modules=allow_modules,
+            blobs=blobs,
         )
     except ValueError as error:
         raise WrongUse(str(error)) from error

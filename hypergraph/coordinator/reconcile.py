@@ -10,11 +10,13 @@ else's work, so any number of reconcilers may run, and a repeat changes nothing.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from hypergraph.coordinator.fold import RunFold, make_end
 from hypergraph.errors import StoreError
+from hypergraph.store.blobs import DirectoryBlobs
 from hypergraph.store.contract import RunView, Ticked
 from hypergraph.store.depot import check_digest
 from hypergraph.store.records import End, GraphSpec, Sealer
@@ -22,6 +24,9 @@ from hypergraph.store.redis import RedisStore
 from hypergraph.transport.tickets import Tickets
 
 logger = logging.getLogger("hypergraph.coordinator")
+
+#: Between two looks for large values that nobody needs any more.
+SWEEP_EVERY_S = 60.0
 
 #: A task or item that killed this many workers fails.
 MOST_DEATHS = 3
@@ -133,6 +138,7 @@ class Reconciler:
         lease_s: float = 5.0,
         every_s: float = 1.0,
     ) -> None:
+        self._swept_at = 0.0
         self.coordinator = coordinator
         self.lease_s = lease_s
         self.every_s = every_s
@@ -145,7 +151,18 @@ class Reconciler:
             self.bury(worker)
         for run_id in due.runs:
             self._in_run(run_id, partial(self._look_after, run_id, due))
+        self._sweep()
         return due.live
+
+    def _sweep(self) -> None:
+        """Remove large values that nobody will ask for again; now and then."""
+        blobs = self.coordinator.store.blobs
+        if isinstance(blobs, DirectoryBlobs) and time.monotonic() - self._swept_at > SWEEP_EVERY_S:
+            self._swept_at = time.monotonic()
+            try:
+                blobs.sweep(self.coordinator.store.get_meta, now=time.time())
+            except OSError as error:
+                logger.warning("Large values could not be swept (%s); trying again later.", error)
 
     def bury(self, worker: str) -> None:
         """Reap everything that a vanished worker host holds."""

@@ -353,6 +353,7 @@ def run_worker(
     secret: str | bytes | None = None,
     drain_s: float = 25.0,
     allow_modules: Sequence[str] | None = None,
+    blobs: str | None = None,
     lease_s: float = 5.0,
     beat_s: float = 1.0,
 ) -> int:
@@ -369,6 +370,8 @@ def run_worker(
         secret: As `load_secret` takes it.
         drain_s: For what runs to finish once the host is told to stop.
         allow_modules: Run only functions of these modules, and no code by value.
+        blobs: Directory of large values, the same as the clients'; by default the environment's
+            ``HYPERGRAPH_BLOBS``, else Redis holds them.
         lease_s: A host that is not heard of for this long is dead.
         beat_s: Between heartbeats.
 
@@ -398,6 +401,7 @@ def run_worker(
         name=name or "",
         labels=tuple(labels),
         allow_modules=None if allow_modules is None else tuple(allow_modules),
+        blobs=blobs or os.environ.get("HYPERGRAPH_BLOBS", ""),
         sys_path=(here, *(path for path in sys.path if os.path.isabs(path))),
         cwd=here,
     )
