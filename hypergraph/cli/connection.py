@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -181,12 +182,15 @@ def connect(place: Place) -> Iterator[Connection]:
         connection.close()
 
 
+def _of_environment() -> Place:
+    return Place(url=os.environ.get("HYPERGRAPH_REDIS_URL", ""))
+
+
 def place_options(command: Callable[..., R]) -> Callable[..., R]:
     """Give a command the options that say where; it gets them as one `Place`, first."""
 
     @click.option(
         "--url",
-        envvar="HYPERGRAPH_REDIS_URL",
         metavar="URL",
         default="",
         help="The Redis, as in redis://host:6379; by default HYPERGRAPH_REDIS_URL, which is the "
@@ -208,7 +212,8 @@ def place_options(command: Callable[..., R]) -> Callable[..., R]:
         context: click.Context, /, url: str, namespace: str, secret_file: str, **options: Any
     ) -> R:
         outer = context.parent.obj if context.parent is not None else None
-        place = Place(url, namespace, secret_file).over(outer)
+        # Not by click's `envvar`: what a group was given counts for more than the environment.
+        place = Place(url, namespace, secret_file).over(outer).over(_of_environment())
         context.obj = place
         return command(place, **options)
 

@@ -55,6 +55,11 @@ def put(console: Console, thing: RenderableType, *, indent: int = 0) -> None:
         console.print(Segments([*line, Segment.line()]))
 
 
+def say(text: str) -> None:
+    """Print a sentence or two."""
+    put(make_console(), Text(text))
+
+
 def status_text(status: str) -> Text:
     """Return a run's status in its colour."""
     return Text(status, STYLES.get(status, ""))

@@ -32,10 +32,8 @@ def workers(place: Place, as_json: bool) -> None:
     elif found:
         show(screen.make_console(), found, now)
     else:
-        click.echo(
-            f"No live worker in namespace {place.namespace!r} of {place.shown}.\n"
-            f"Start one: {place.command('worker')}"
-        )
+        text = f"No live worker in namespace {place.namespace!r} of {place.shown}."
+        screen.say(f"{text}\nStart one: {place.command('worker')}")
 
 
 def _without_modules(worker: WorkerInfo) -> dict[str, Any]:

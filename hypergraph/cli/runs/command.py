@@ -62,7 +62,7 @@ def runs(
         screen.put(console, runs_table(found, console.width))
     else:
         place = connection.place
-        click.echo(f"No runs in namespace {place.namespace!r} of {place.shown}.")
+        screen.say(f"No runs in namespace {place.namespace!r} of {place.shown}.")
 
 
 @runs.command()
@@ -96,9 +96,9 @@ def cancel(place: Place, run_id: str, as_json: bool) -> None:
     if as_json:
         screen.print_json({"run_id": run_id, "before": before, "status": story.status})
     elif before in ("running", "paused"):
-        click.echo(f"Cancelled run {run_id}; {_how_far(story)}.")
+        screen.say(f"Cancelled run {run_id}; {_how_far(story)}.")
     else:
-        click.echo(f"Run {run_id} had ended before ({before}); nothing was changed.")
+        screen.say(f"Run {run_id} had ended before ({before}); nothing was changed.")
 
 
 def _tell(connection: Connection, run_id: str) -> Story:
