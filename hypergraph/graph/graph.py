@@ -225,6 +225,12 @@ class Graph:
         copy._cache = {}
         return copy
 
+    def _with_nodes(self, nodes: Iterable[HyperNode]) -> Graph:
+        """Return a graph of other nodes that are wired as these are."""
+        copy = self._derived()
+        copy._wire(tuple(nodes))
+        return copy
+
     def __getstate__(self) -> dict[str, Any]:
         """Travel as nodes and settings; what follows from them is worked out again."""
         kept = dict(self.__dict__)

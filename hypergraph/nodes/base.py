@@ -21,6 +21,7 @@ class HyperNode(ABC):
     name: str  #: settable; checked by `Graph(...)`, not here
     inputs: tuple[str, ...]  #: current names, in signature order
     outputs: tuple[str, ...] = ()  #: current names, in the order of declaration
+    queue: str | None = None  #: where workers run it; None: nobody has said
 
     _renames: tuple[RenameEntry, ...] = ()
 

@@ -10,6 +10,7 @@ from typing import Any, overload
 
 from hypergraph.nodes.base import HyperNode
 from hypergraph.nodes.callee import Callee
+from hypergraph.nodes.queue import check_queue_name
 from hypergraph.nodes.rename import entries, refuse_duplicates, unknown_parameters
 
 
@@ -127,11 +128,14 @@ class FunctionNode(CallableNode):
             its effect and whose result is dropped.
         rename_inputs: Parameter name -> input name.
         cache: Whether results may be cached by a runner that has a cache.
+        queue: Where a runner with workers runs it: on a worker that serves this queue. Others
+            pay no heed.
 
     Raises:
         RenameError: `rename_inputs` names unknown parameters or makes two names equal.
         TypeError: `source` is not callable, or `output_name` is no name.
-        ValueError: `source` has no name and none is given, or an output occurs twice.
+        ValueError: `source` has no name and none is given, an output occurs twice, or no queue
+            can be called so.
 
     Warns:
         UserWarning: The function returns something by its annotation, and no
@@ -146,8 +150,10 @@ class FunctionNode(CallableNode):
         *,
         rename_inputs: Mapping[str, str] | None = None,
         cache: bool = False,
+        queue: str | None = None,
     ) -> None:
         self._wrap(source, name, rename_inputs, cache)
+        self.queue = None if queue is None else check_queue_name(queue)
         self.outputs = _outputs_of(output_name, self.name)
         if output_name is None and self._callee.returns_something():
             _warn_of_lost_result(self)
@@ -198,6 +204,7 @@ def node(
     *,
     rename_inputs: Mapping[str, str] | None = None,
     cache: bool = False,
+    queue: str | None = None,
 ) -> FunctionNode: ...
 
 
@@ -208,6 +215,7 @@ def node(
     *,
     rename_inputs: Mapping[str, str] | None = None,
     cache: bool = False,
+    queue: str | None = None,
 ) -> Callable[[Callable[..., Any]], FunctionNode]: ...
 
 
@@ -217,6 +225,7 @@ def node(
     *,
     rename_inputs: Mapping[str, str] | None = None,
     cache: bool = False,
+    queue: str | None = None,
 ) -> FunctionNode | Callable[[Callable[..., Any]], FunctionNode]:
     """Make a node of the decorated function; its name becomes the node's.
 
@@ -229,15 +238,13 @@ def node(
     >>> tokenise
     FunctionNode(tokenise, outputs=('words',))
     """
-    if source is not None:
-        return FunctionNode(
-            source, output_name=output_name, rename_inputs=rename_inputs, cache=cache
-        )
 
     def decorate(func: Callable[..., Any]) -> FunctionNode:
-        return FunctionNode(func, output_name=output_name, rename_inputs=rename_inputs, cache=cache)
+        return FunctionNode(
+            func, output_name=output_name, rename_inputs=rename_inputs, cache=cache, queue=queue
+        )
 
-    return decorate
+    return decorate if source is None else decorate(source)
 
 
 def _name_of(func: Callable[..., Any]) -> str:

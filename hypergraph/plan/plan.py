@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from hypergraph.nodes import END, GateNode, GraphNode, HyperNode, InterruptNode
+from hypergraph.nodes.queue import DEFAULT_QUEUE
 
 if TYPE_CHECKING:
     from hypergraph.graph import Graph
@@ -51,7 +52,7 @@ class PlanNode:
     targets: tuple[str, ...] = ()  #: what a gate may choose, END as END_NAME
     default_open: bool = False
     nested: Nested | None = None
-    queue: str = "default"
+    queue: str = DEFAULT_QUEUE
     is_async: bool = False
     has_handler: bool = False  #: an interrupt that answers itself
 
@@ -277,6 +278,7 @@ def _compile_node(
         targets,
         isinstance(node, GateNode) and bool(getattr(node, "default_open", False)),
         nested,
+        node.queue or DEFAULT_QUEUE,
         is_async=node.is_async,
         has_handler=isinstance(node, InterruptNode) and node.handler is not None,
     )

@@ -38,6 +38,7 @@ _DATA_NAMES = frozenset(
         ("array", "_array_reconstructor"),
         ("copyreg", "_reconstructor"),
         ("hypergraph.errors", "_rebuilt"),
+        ("hypergraph.nodes.absent", "absent"),
         ("hypergraph.nodes.callee", "_restored"),
         ("numpy", "dtype"),
         ("numpy", "ndarray"),

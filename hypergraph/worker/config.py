@@ -15,9 +15,8 @@ import socket
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from hypergraph.nodes.queue import DEFAULT_QUEUE, check_queue_name
 from hypergraph.transport.tags import TAG, tagged
-
-_QUEUE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +28,7 @@ class WorkerConfig:
     secret: bytes = field(repr=False)  #: signs
     previous: tuple[bytes, ...] = field(default=(), repr=False)  #: these only verify
     worker_id: str  #: unique for ever; see `new_worker_id`
-    queues: tuple[str, ...] = ("default",)  #: names without their tag
+    queues: tuple[str, ...] = (DEFAULT_QUEUE,)  #: names without their tag
     threads: int = 1  #: slots per child
     processes: int = 1  #: children
     lease_s: float = 5.0  #: a host that has not been heard of for this long is dead
@@ -49,10 +48,7 @@ class WorkerConfig:
 
     def __post_init__(self) -> None:
         for queue in self.queues:
-            if not _QUEUE.fullmatch(queue):
-                raise ValueError(
-                    f"{queue!r} cannot be a queue's name: use letters, digits, '_', '-' and '.'."
-                )
+            check_queue_name(queue)
         for option in ("threads", "processes"):
             if getattr(self, option) < 1:
                 raise ValueError(f"{option}={getattr(self, option)}: at least one is needed.")
