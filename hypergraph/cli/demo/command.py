@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from hypergraph import DistributedRunner, Graph, MapResult, RunResult, RunStatus, SyncRunner, node
-from hypergraph.cli import screen
+from hypergraph.cli import figures, screen
 from hypergraph.cli.demo import show
 from hypergraph.cli.demo.kill import Killer
 from hypergraph.cli.demo.sources import Sources, find_sources, read_ahead
@@ -53,7 +53,7 @@ def demo(limit: int | None, workers: int | None, kill: bool) -> None:
 
     console.print("\nOn one process ...")
     alone = _survey(SyncRunner(), sources)
-    console.print(f"On {workers} worker processes ...")
+    console.print(f"On {figures.plural(workers, 'worker process', 'worker processes')} ...")
     startup_s, together, victim = _survey_on_workers(sources, workers, kill=kill)
 
     console.print()
