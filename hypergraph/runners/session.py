@@ -10,8 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from hypergraph.coordinator.fold import RunFold
 from hypergraph.coordinator.payload import Payloads
@@ -29,7 +28,7 @@ from hypergraph.store.contract import MapStart, TaskRecord
 from hypergraph.store.link import Link, redact
 from hypergraph.store.records import Sealer
 from hypergraph.store.redis import RedisStore
-from hypergraph.transport.tags import TAG
+from hypergraph.transport.tags import TAG, untagged
 from hypergraph.transport.tickets import Tickets
 from hypergraph.values.failure import pack_failure
 from hypergraph.values.secret import load_secret
@@ -166,7 +165,8 @@ class Session:
             workers = self.entry.workers(self.lease_s)
             self._workers = (time.monotonic(), workers)
         for queue in queues:
-            serving = [w for w in workers.values() if queue in w.get("queues", "").split(",")]
+            name = untagged(queue)
+            serving = [w for w in workers.values() if name in map(untagged, _listed(w, "queues"))]
             fitting = [w for w in serving if w.get("tag") == TAG]
             if not serving:
                 raise NoWorker(queue, redact(self.url))
@@ -278,9 +278,12 @@ def crash_of_host(worker: str) -> bytes:
     return pack_failure(error, node="", item=None, worker=worker, attempt=3)
 
 
-def _has_module(worker: dict[str, str], module: str) -> bool:
-    listed: Any = worker.get("modules", "")
-    return not listed or module in listed.split(",")
+def _listed(worker: Mapping[str, str], field: str) -> list[str]:
+    return worker.get(field, "").split(",")
+
+
+def _has_module(worker: Mapping[str, str], module: str) -> bool:
+    return not worker.get("modules") or module in _listed(worker, "modules")
 
 
 def _describe_process() -> str:

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
     ConnectionError,
     NoScriptError,
@@ -177,6 +178,8 @@ class Link:
         while True:
             try:
                 answer = send()
+            except AuthenticationError as error:  # which the driver takes for a lost connection
+                raise StoreUnavailable(redact(self.url), str(error)) from error
             except _AWAY as error:
                 problem: RedisError = error
             except ResponseError as error:

@@ -33,6 +33,15 @@ def tagged(queue: str) -> str:
     return f"{queue}.{TAG}"
 
 
+def untagged(queue: str) -> str:
+    """Return the name of a queue without its tag, whatever Python it is of.
+
+    >>> untagged("default.py312w1")
+    'default'
+    """
+    return queue.partition(".")[0]
+
+
 def describe_tag(tag: str) -> str:
     """Return a tag in words.
 

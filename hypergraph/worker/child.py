@@ -79,7 +79,7 @@ class Child:
         def enter(run_id: str, unit: str, path: str, item: int) -> None:
             output.set_context(run_id, path, item)
             if marked is not None:
-                marked.enter(run_id, unit)
+                marked.enter(run_id, unit, path)
                 marked.cells[ITEM] = item
 
         def step(item: int) -> None:
@@ -115,19 +115,24 @@ class Child:
         declare(broker, self.tickets, queues, self.drain)
         worker = dramatiq.Worker(broker, worker_threads=config.threads, worker_timeout=200)
         worker.start()
-        self.stopping.wait()
+        # Not without a limit: a signal that another thread receives would wait for it to end.
+        while not self.stopping.wait(0.2):
+            pass
         broker.closed.set()
         worker.stop(timeout=int(config.drain_s * 1000) + 60_000)
 
 
 def main() -> None:
     """Run a child: read the configuration from standard input, serve, and leave."""
-    config = WorkerConfig.from_line(sys.stdin.buffer.readline().decode())
+    line = sys.stdin.buffer.readline().decode()
+    if not line:
+        return  # whoever started us has gone before it told us anything
+    config = WorkerConfig.from_line(line)
     lifeline.watch(sys.stdin.buffer, lambda: os._exit(1))
     if config.cwd:
         os.chdir(config.cwd)
     sys.path[:0] = [path for path in config.sys_path if path not in sys.path]
-    output.install()
+    output.install(config.log_level)
     logging.getLogger("dramatiq").setLevel(logging.WARNING)
     mark = Mark.attach(config.mark_path, config.threads) if config.mark_path else None
     child = Child(config, mark)
