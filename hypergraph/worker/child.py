@@ -87,13 +87,17 @@ class Child:
             if marked is not None:
                 marked.cells[ITEM] = item
 
+        def at(path: str) -> None:
+            if marked is not None:
+                marked.move_to(path)
+
         def leave() -> None:
             output.clear_context()
             if marked is not None:
                 marked.leave()
 
         executor = Executor(
-            self.store, self.sealer, self.loader, name, enter=enter, step=step, leave=leave
+            self.store, self.sealer, self.loader, name, enter=enter, step=step, at=at, leave=leave
         )
         return Slot(
             name,

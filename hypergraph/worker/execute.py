@@ -7,9 +7,9 @@ store passes through: the lease is then given back or reaped, and somebody carri
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from hypergraph.coordinator.payload import Payloads
 from hypergraph.coordinator.results import open_rows
@@ -28,7 +28,6 @@ from hypergraph.runners.inline import Outcome, prepare
 from hypergraph.runners.nested import flatten
 from hypergraph.runners.state import differs
 from hypergraph.runners.together import TOGETHER
-from hypergraph.runners.waiting import IN_TURN
 from hypergraph.store.contract import Claim, Commit, RangeClaim, RangeCommit, TaskRecord
 from hypergraph.store.records import (
     Border,
@@ -88,6 +87,7 @@ class Executor:
         worker: The slot's name, for people.
         enter: Told run, unit, path and item (-1 for a task) before a body; with a range, once.
         step: Told the index of each item of a range before its body.
+        at: Told the path of each node of an item that has killed a process before.
         leave: Called when the bodies are done.
     """
 
@@ -100,6 +100,7 @@ class Executor:
         *,
         enter: Callable[[str, str, str, int], None] = lambda *_: None,
         step: Callable[[int], None] = lambda _: None,
+        at: Callable[[str], None] = lambda _: None,
         leave: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
@@ -110,6 +111,7 @@ class Executor:
         self.payloads = Payloads(store, sealer)
         self._enter = enter
         self._step = step
+        self._at = at
         self._leave = leave
         self._single: tuple[str, Graph] | None = None  # the node that was awaited last
 
@@ -403,20 +405,7 @@ class Executor:
             shared = self.values.load(run_id, spec.broadcast)
         except MissingModule as error:
             raise NotHere(error.module) from error
-        ready = prepare(
-            graph,
-            [*spec.mapped, *shared],
-            select=spec.select,
-            max_iterations=spec.max_iterations,
-            way=TOGETHER if graph.has_async_nodes else IN_TURN,
-        )
-        run = ready.run
-        if graph.has_async_nodes:
-
-            def run(values: Mapping[str, Any]) -> Outcome:
-                return cast(Outcome, NODE_LOOP.run(lambda: ready.start(values)))
-
-        return MapWork(run_id, map_, spec, run, shared, self.loader.decode)
+        return MapWork(run_id, map_, spec, graph, shared, self.loader.decode)
 
     def carry_out_range(self, work: MapWork, epoch: str, claim: RangeClaim) -> RangeCommit:
         """Run the items of a range until it ends, `TARGET_S` have passed, or one fails that stops.
@@ -431,6 +420,8 @@ class Executor:
         failed = 0
         first = -1
         run, shared, names = work.run, work.shared, work.spec.mapped
+        if claim.attempt != "1":
+            run = work.followed(self._at)
         single = names[0] if len(names) == 1 else None
         step = self._step
         clock = time.perf_counter

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from hypergraph.coordinator.payload import Payloads
-from hypergraph.runners.outcome import Outcome
+from hypergraph.graph import Graph
 from hypergraph.store.contract import RangeClaim
 from hypergraph.store.records import MapSpec
 from hypergraph.values.results import Decode, unpack_page
+from hypergraph.worker.item_run import ItemRun, make_run
 
 #: A range is committed when its items have taken this long, wherever in the range that is.
 TARGET_S = 0.1
@@ -23,20 +24,28 @@ class MapWork:
         run_id: str,
         map_: str,
         spec: MapSpec,
-        run: Callable[[Mapping[str, Any]], Outcome],
+        graph: Graph,
         shared: dict[str, Any],
         decode: Decode,
     ) -> None:
         self.run_id = run_id
         self.map = map_
         self.spec = spec
-        self.run = run  #: runs one item
         self.shared = shared
+        self._graph = graph
+        self.run = self._make_run()
         self._decode = decode
         self.page = ""  #: first item of the page at hand
         self._columns: list[list[Any]] = []
         self._item_s = 0.0  #: mean time of an item, the recent past weighing more
         self._most = 1
+
+    def _make_run(self, at: Callable[[str], None] | None = None) -> ItemRun:
+        return make_run(self._graph, self.spec, [*self.spec.mapped, *self.shared], at)
+
+    def followed(self, at: Callable[[str], None]) -> ItemRun:
+        """Return what `run` is, but tells `at` the path of each node."""
+        return self._make_run(at)
 
     def columns(self, payloads: Payloads, claim: RangeClaim) -> list[list[Any]]:
         """Return the page of inputs that holds a claimed range, one list per mapped name."""

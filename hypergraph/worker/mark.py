@@ -35,6 +35,7 @@ _HEAD = 64
 _CELLS = 64
 _TEXT = 992  # of each text; ids have up to 500 bytes
 _TEXTS = 3
+_PATH = 2  # number of the text
 _SLOT = _CELLS + _TEXTS * _TEXT
 
 #: Stands for an id that is too long to be written down: nobody knows. The reap script knows it.
@@ -79,6 +80,10 @@ class MarkSlot:
         cells[ITEM] = -1
         cells[STARTED] = time.monotonic_ns()
         cells[ACTIVE] = 1
+
+    def move_to(self, path: str) -> None:
+        """Note that the item at hand has come to another node."""
+        self.cells[_LENGTHS + _PATH] = _write(self._texts[_PATH], path)
 
     def leave(self) -> None:
         """Note that the body has ended. What it was stays readable."""
