@@ -1,6 +1,6 @@
 """What `run` takes, checks and gives back: contract 12, 17 and D1, D2.
 
-RUN-01 RUN-04 RUN-05 RUN-09 TYPE-01 TYPE-02 ERR-01
+RUN-01 RUN-02 RUN-04 RUN-05 RUN-09 TYPE-01 TYPE-02 ERR-01
 """
 
 from __future__ import annotations
@@ -179,6 +179,7 @@ def test_unknown_names_are_a_warning_and_never_an_error(runner: Member) -> None:
 
 
 def test_a_correct_run_warns_of_nothing(runner: Member) -> None:
+    """Checklist 25"""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         runner.run(chain.select("b"), {"x": 1, "k": 2})
