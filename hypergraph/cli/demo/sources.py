@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import sysconfig
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
-#: Enough for ten to fifteen seconds of one process.
-DEFAULT_BYTES = 24_000_000
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 # Not of this root: compiled files, and packages of an installation that lie below its library.
 _OTHERS = {"__pycache__", "site-packages", "dist-packages"}
@@ -20,26 +17,26 @@ class Sources:
 
     paths: tuple[str, ...]  #: absolute, sorted
     roots: tuple[str, ...]  #: directories that modules are named from; inner ones first
-    found: int  #: number of files there are
-    size_bytes: int  #: of the files in `paths` together
+    found: int  #: number of files there are, these and others
+    sizes: Mapping[str, int]  #: path -> bytes, of all files there are
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the files in `paths` together."""
+        return sum(self.sizes[path] for path in self.paths)
+
+    def part(self, count: int) -> Sources:
+        """Return these sources with `count` files only, evenly spread over all."""
+        return replace(self, paths=tuple(_spread(self.paths, count)))
 
 
-def find_sources(limit: int | None = None) -> Sources:
-    """Return the Python files of this installation, or a fair part of them.
-
-    Args:
-        limit: How many to take, evenly spread over all; `None` takes what fits into
-            `DEFAULT_BYTES`.
-    """
+def find_sources() -> Sources:
+    """Return the Python files of this installation, all of them."""
     directories = sysconfig.get_paths()
     roots = {os.path.realpath(directories[name]) for name in ("stdlib", "purelib", "platlib")}
     inner_first = tuple(sorted(roots, key=len, reverse=True))
     sizes = {path: os.path.getsize(path) for root in inner_first for path in _python_files(root)}
-    found = sorted(sizes)
-    if limit is None:
-        limit = int(len(found) * min(1.0, DEFAULT_BYTES / max(1, sum(sizes.values()))))
-    taken = tuple(_spread(found, limit))
-    return Sources(taken, inner_first, len(found), sum(sizes[path] for path in taken))
+    return Sources(tuple(sorted(sizes)), inner_first, len(sizes), sizes)
 
 
 def read_ahead(sources: Sources) -> None:
