@@ -6,4 +6,5 @@ child        takes tickets and executes what they lead to               drain, e
 mark         memory they share: what a child was in when it died
 output       what nodes print, prefixed
 local        a supervisor of one's own, which ends with its client
+application  the same under Dramatiq's command, beside a companion      companion, meeting
 """
