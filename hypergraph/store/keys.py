@@ -14,7 +14,8 @@ a cluster. Runs in progress never expire; a run that has ended lives `keep_s` lo
     hg:<ns>:{dq}:...                   Dramatiq's queues of tickets
 
     hg:<ns>:{R}:meta           hash    status, epoch, seq, applied, kind, most, times, owner; for
-                                       people: origin, failed (tasks), lost (attempts that count)
+                                       people: origin, failed (tasks), lost (attempts that count),
+                                       asides (entries of the journal for pauses and answers)
     hg:<ns>:{R}:journal        stream  what happened; ids are 1-0, 2-0, ...; the run is its fold
     hg:<ns>:{R}:end            stream  one entry, when the run has ended; what waiters block on
     hg:<ns>:{R}:values         hash    sha256 -> bytes of a value

@@ -11,6 +11,7 @@ if meta[1] ~= "paused" or meta[2] ~= epoch then return {meta[1], meta[3]} end
 local seq = tonumber(meta[3]) + 1
 redis.call("hset", key("values"), digest, value)
 redis.call("hset", KEYS[1], "status", "running", "epoch", tonumber(epoch) + 1, "answered", payload)
-log(seq, "k", "answer", "ep", epoch, "p", payload)
+log(seq, "k", "answer", "ep", epoch, "p", payload, "at", whole(now_ms()))
+redis.call("hincrby", KEYS[1], "asides", 1)
 redis.call("del", key("end"))
 return {"paused", seq}

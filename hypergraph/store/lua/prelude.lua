@@ -141,7 +141,8 @@ end
 -- Stop until somebody answers. Nothing is under way in a paused run: it holds no lease.
 local function pause(note, seq)
   redis.call("hset", KEYS[1], "status", "paused")
-  log(seq + 1, "k", "pause", "p", note)
+  log(seq + 1, "k", "pause", "p", note, "at", whole(now_ms()))
+  redis.call("hincrby", KEYS[1], "asides", 1)
   redis.call("xadd", key("end"), "1-0", "status", "paused", "p", note)
 end
 
