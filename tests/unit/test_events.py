@@ -75,6 +75,7 @@ def test_span_ids_are_never_drawn_twice() -> None:
     assert all(len(span_id) == 16 and int(span_id, 16) >= 0 for span_id in ids)
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # other tests left threads
 def test_a_forked_child_draws_ids_of_its_own() -> None:
     new_span_id()
     read, write = os.pipe()
