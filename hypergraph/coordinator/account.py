@@ -96,6 +96,15 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """What a paused run waits for."""
+
+    node: str  #: the interrupt's path
+    key: str  #: under which the answer is given
+    since: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """One run. Times are in seconds since 1970 by the clock of Redis, unless it says otherwise."""
 
@@ -120,6 +129,7 @@ class Story:
     running: tuple[Holding, ...]
     waiting: Mapping[str, int]  #: queue -> tasks or ranges that nobody holds
     refusals: tuple[Refusal, ...]
+    pause: Pause | None = None
     unread: str = ""  #: why a part of the record cannot be read
 
     @property

@@ -54,8 +54,10 @@ def summarise(line: RunLine) -> RunSummary:
         if total < 0:
             total = int(meta.get("total", -1))
     else:
-        # The journal has the start, an end, the lost attempts; and one entry for each task.
-        ended = max(0, int(meta["seq"]) - 1 - (ended_at is not None) - lost)
+        # Beside the start, an end, losses, pauses and answers, the journal has an entry for each
+        # task that has ended.
+        others = 1 + (ended_at is not None) + lost + int(meta.get("asides", 0))
+        ended = max(0, int(meta["seq"]) - others)
         total = int(meta.get("nodes", -1))
     return RunSummary(
         run_id=line.run_id,

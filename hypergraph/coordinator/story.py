@@ -22,6 +22,7 @@ from hypergraph.coordinator.account import (
     Items,
     Loss,
     Node,
+    Pause,
     Problem,
     Refusal,
     Story,
@@ -33,7 +34,7 @@ from hypergraph.errors import CorruptPayload, PayloadError, ResultExpired, Untru
 from hypergraph.plan import Plan, PlanNode
 from hypergraph.store.contract import Entry
 from hypergraph.store.facts import Lease, MapFacts, RunFacts, read_run
-from hypergraph.store.records import End, GraphSpec, ItemCount, Report, Sealer
+from hypergraph.store.records import End, GraphSpec, ItemCount, Question, Report, Sealer
 from hypergraph.store.redis import RedisStore
 from hypergraph.values.digest import digest
 from hypergraph.values.failure import describe_failure
@@ -135,6 +136,7 @@ class _Reader:
         self._paths: dict[str, str] = {}  # task -> path of its node
         self._problems: list[Problem] = []
         self._losses: list[Loss] = []
+        self._pause: Pause | None = None
         self._cancelled_by = ""
         self._unread = ""
 
@@ -172,6 +174,12 @@ class _Reader:
             self._problems.append(self._crash(entry.fields, path))
         elif entry.kind == "lost":
             self._losses.append(self._loss(entry.fields, path))
+        elif entry.kind == "pause":
+            question = self._sealer.open(Question, entry.fields["p"], self._run_id)
+            self._pause = Pause(question.path, question.key, _at(entry.fields))
+        elif entry.kind == "answer" and self._pause is not None:
+            self._tally(self._pause.node).done += 1
+            self._pause = None
         elif entry.kind == "end" and entry.fields["p"]:
             self._tell_end(self._sealer.open(End, entry.fields["p"], self._run_id))
 
@@ -319,6 +327,7 @@ class _Reader:
                 Refusal("" if self._is_map else self._path_of(task), worker, module)
                 for task, worker, module in facts.refused
             ),
+            pause=self._pause if meta["status"] == b"paused" else None,
             unread=self._unread,
         )
 

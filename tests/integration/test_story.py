@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
-from hypergraph import DistributedRunner, Graph, node
+from hypergraph import END, DistributedRunner, Graph, InterruptNode, node, route
 from hypergraph.coordinator.account import Story
 from hypergraph.coordinator.listing import list_runs
 from hypergraph.coordinator.story import cause_of, tell
@@ -188,6 +188,49 @@ def test_what_runs_now_is_told_with_who_holds_it(
     assert read(runner, handle.run_id).running == ()
 
 
+def test_a_paused_run_tells_what_it_waits_for_until_it_is_answered(
+    runner: DistributedRunner,
+) -> None:
+    ask = InterruptNode("ask", input_param="total", output_param="approved")
+    inner = Graph([add, ask], name="inner").as_node()
+    handle = runner.submit(Graph([inner]), lengths=[1, 2])
+    paused = handle.result(20).paused
+    story = read(runner, handle.run_id)
+    (line,) = list_runs(runner._open().store, limit=1)
+    answered = runner.resume(handle.run_id, {"inner.approved": True})
+    answered.result(20)
+    after_it = read(runner, handle.run_id)
+    (line_after_it,) = list_runs(runner._open().store, limit=1)
+
+    assert paused
+    assert story.status == "paused"
+    assert story.pause is not None
+    assert (story.pause.node, story.pause.key) == ("inner/ask", "inner.approved")
+    assert abs((story.pause.since or 0) - story.created_at) < 60
+    assert (line.status, line.done) == ("paused", 1)
+    assert (after_it.status, after_it.pause) == ("completed", None)
+    assert [(n.path, n.done) for n in after_it.nodes] == [("inner/add", 1), ("inner/ask", 1)]
+    assert (line_after_it.status, line_after_it.done) == ("completed", 1)
+
+
+def test_a_loop_tells_how_often_each_node_ran(runner: DistributedRunner) -> None:
+    @node(output_name="n")
+    def bump(n: int) -> int:
+        return n + 1
+
+    @route(targets=["bump", END])
+    def again(n: int) -> object:
+        return "bump" if n < 3 else END
+
+    result = runner.run(Graph([bump, again]), n=0, progress=False)
+    story = read(runner, result.run_id)
+
+    assert [(n.path, n.kind, n.done) for n in story.nodes] == [
+        ("bump", "function", 3),
+        ("again", "gate", 4),
+    ]
+
+
 def test_what_nobody_serves_waits(lonely: DistributedRunner) -> None:
     story = read(lonely, submitted(lonely, batch(), text="one"))
 
@@ -316,7 +359,7 @@ def test_without_the_graph_nodes_are_named_after_their_tasks(runner: Distributed
 
     class Gone:
         def load(self, digest: str) -> Any:
-            from hypergraph.coordinator.reconcile import check_digest
+            from hypergraph.store.depot import check_digest
 
             check_digest(digest, None)
 

@@ -72,6 +72,10 @@ def _facts(story: Story, attach: str, cancel: str) -> Iterator[tuple[str, str]]:
         yield "took", f"{figures.duration(story.took_s)} so far"
     else:
         yield "took", f"{figures.duration(story.took_s)}, until {_clock(story.ended_at)}"
+    if story.pause is not None:
+        since = "" if story.pause.since is None else f" since {_clock(story.pause.since)}"
+        node = figures.one_line(story.pause.node)
+        yield "waits", f"for an answer{since}, at node {node}, as {story.pause.key!r}"
     if story.cancelled_by:
         yield "cancelled", f"by {figures.one_line(story.cancelled_by)}"
     if story.items is not None:
