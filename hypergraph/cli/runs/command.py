@@ -32,7 +32,12 @@ class UnknownRun(click.ClickException):
 
 @click.group(invoke_without_command=True)
 @click.option(
-    "--limit", "-n", type=click.IntRange(1, 1000), default=20, help="How many at most; 20."
+    "--limit",
+    "-n",
+    type=click.IntRange(1, 1000),
+    default=20,
+    metavar="N",
+    help="How many at most; 20.",
 )
 @click.option(
     "--status",
@@ -70,7 +75,7 @@ def runs(
 @json_option
 @place_options
 def show(place: Place, run_id: str, as_json: bool) -> None:
-    """Explain one run: its nodes and items, failures, attempts, who is at it."""
+    """Explain one run: its nodes, items, failures, and who is at it."""
     with connect(place) as connection:
         story = _tell(connection, run_id)
         workers = live_workers(connection.store)
