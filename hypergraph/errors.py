@@ -266,9 +266,10 @@ class NoWorker(WorkerError):
     def __str__(self) -> str:
         at = f" at {self.url}" if self.url else ""
         url = f" --url {self.url}" if self.url else ""
+        queues = "" if self.queue == "default" else f" --queues {self.queue}"
         return (
             f"No live worker serves queue {self.queue!r}{at}; nothing was stored. Start one with "
-            f"`hypergraph worker{url}`, or queue the run all the same with submit()."
+            f"`hypergraph worker{url}{queues}`, or queue the run all the same with submit()."
         )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from hypergraph import DistributedRunner
-from hypergraph.transport.tags import tagged
 from hypergraph.worker.local import LocalWorkers, local_config
 from tests.ledger import Ledger
 from tests.redis_server import RedisServer
@@ -67,7 +66,7 @@ def runner(redis_server: RedisServer, workers: LocalWorkers) -> Iterator[Distrib
     """A runner for the shared workers. Do not close it."""
     namespace = workers.config.namespace
     with DistributedRunner(redis_server.url, secret=SECRET, namespace=namespace) as runner:
-        runner._open().require_workers([tagged("default")], [])  # they are starting
+        runner._open().require_workers({"default": []})  # they are starting
         yield runner
 
 

@@ -159,6 +159,7 @@ class RunFold:
             border,
             due.previous,
             due.outputs or {},
+            self.spec.parts.get(path, {}) if kind == "map" else {},
         )
         needed = [*due.inputs.values(), *due.previous.values(), *order.outputs.values()]
         sealed = self._sealer.seal(order, self.run_id, due.task)

@@ -13,7 +13,9 @@ from typing import Any, Literal, Self
 from hypergraph.coordinator.fold import RunFold, make_end
 from hypergraph.errors import ResultExpired
 from hypergraph.graph import Graph
+from hypergraph.graph.placement import home_of, place
 from hypergraph.nodes import FunctionNode, GraphNode, IfElseNode, InterruptNode, RouteNode
+from hypergraph.nodes.queue import check_queue_name
 from hypergraph.plan import compile_plan
 from hypergraph.plan.inputs import feed
 from hypergraph.plan.items import Items, split
@@ -29,7 +31,7 @@ from hypergraph.runners.result import MapResult, RunResult, new_run_id
 from hypergraph.runners.session import Session
 from hypergraph.store.contract import MapStart
 from hypergraph.store.records import MapSpec, Start
-from hypergraph.transport.tags import TAG
+from hypergraph.transport.tags import TAG, tagged
 from hypergraph.values.codec import encode_parts
 from hypergraph.values.ship import Ship
 
@@ -50,6 +52,9 @@ class DistributedRunner(base.BaseRunner):
         keep_s: How long the record of a run is kept after its end.
         progress: Whether to show a progress bar; by default for maps, and for runs of more than a
             second, if there is somebody to see it.
+        queues: Path or name of a node -> queue whose workers run it, as in ``{"embed": "gpu"}``;
+            of a nested graph: of all in it. It wins over ``@node(queue=...)``. Local workers
+            serve all queues.
         blobs: A directory for values above a megabyte, as in ``file:///shared``, that workers see
             too; by default the environment's ``HYPERGRAPH_BLOBS``, else Redis holds them in chunks.
 
@@ -71,6 +76,7 @@ class DistributedRunner(base.BaseRunner):
         keep_s: float = 86_400,
         progress: bool | None = None,
         blobs: str | None = None,
+        queues: Mapping[str, str] | None = None,
     ) -> None:
         self.url = url or os.environ.get("HYPERGRAPH_REDIS_URL") or None
         if workers is not None and self.url is not None:
@@ -93,6 +99,7 @@ class DistributedRunner(base.BaseRunner):
         self._ship = ship
         self._keep_s = keep_s
         self._progress = progress
+        self._queues = {node: check_queue_name(queue) for node, queue in (queues or {}).items()}
         self._blobs = blobs or os.environ.get("HYPERGRAPH_BLOBS") or None
         self._session: Session | None = None
         self._cluster: Any = None
@@ -237,6 +244,7 @@ class DistributedRunner(base.BaseRunner):
         """Store a run, checked and packed before anything of it is stored."""
         base.check_graph(self, graph)
         self._check_inputs(graph, given)
+        graph = self._place(graph)
         parcel = Parcel()
         refs = pack_inputs(parcel, given, self._ship)
         plan = feed(compile_plan(graph), given)
@@ -270,11 +278,13 @@ class DistributedRunner(base.BaseRunner):
         if unknown:
             base.warn_of_unknown(unknown)
 
+    def _place(self, graph: Graph) -> Graph:
+        return place(graph, None if self.url is None else self._queues)
+
     def _require(self, session: Session, parcel: Parcel, *, queue_up: bool) -> None:
-        queues, modules = [f"default.{TAG}"], list(parcel.modules)
         if not queue_up:
-            session.require_workers(queues, modules)
-        elif (missing := session.find_missing(queues, modules)) is not None:
+            session.require_workers(parcel.needs)
+        elif (missing := session.find_missing(parcel.needs)) is not None:
             base.warn(f"The run is queued, but for now nobody can do it: {missing}")
 
     # -- maps -----------------------------------------------------------------------------------
@@ -450,19 +460,20 @@ class DistributedRunner(base.BaseRunner):
         if window and items.is_sized and not len(items):
             return None
         self._check_inputs(graph, dict.fromkeys(items.names))
+        graph = self._place(graph)
         parcel = Parcel()
         broadcast = {
             name: parcel.add_broadcast(encode_parts(value, where=f"$.{name}", ship=self._ship))
             for name, value in items.shared.items()
         }
-        whole = pack_whole(parcel, graph, self._ship)
+        whole, parts = pack_whole(parcel, graph, self._ship)
         session = self._open()
         feeder = Feeder(session, items.rows(), items.over, self._ship)
         page_items = feeder.prepare()
         if window and not page_items:
             return None
         self._require(session, parcel, queue_up=queue_up)
-        run_id, queue = new_run_id(), f"default.{TAG}"
+        run_id, queue = new_run_id(), tagged(home_of(graph))
         spec = MapSpec(
             whole,
             items.over,
@@ -471,6 +482,7 @@ class DistributedRunner(base.BaseRunner):
             options.max_iterations,
             options.raises,
             chunk=options.chunk,
+            parts=parts,
         )
         meta: dict[str, str | int | bytes] = {
             "kind": "map",

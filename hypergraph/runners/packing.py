@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypergraph.graph import Graph
+from hypergraph.graph.placement import queues_of, seen_from
 from hypergraph.nodes import GraphNode
+from hypergraph.nodes.queue import DEFAULT_QUEUE
 from hypergraph.plan import Plan
 from hypergraph.store.records import SMALL_BYTES, GraphSpec, Ref, is_large, refer
 from hypergraph.values.codec import encode_parts, joined
@@ -27,13 +29,20 @@ class Parcel:
     values: dict[str, bytes] = field(default_factory=dict)  #: digest -> bytes
     large: dict[str, tuple[bool, Sequence[Buffer]]] = field(default_factory=dict)
     #: digest -> whether it is shared, and its bytes in parts; what lies in blobs
-    modules: dict[str, None] = field(default_factory=dict)  #: what workers must have installed
+    needs: dict[str, dict[str, None]] = field(default_factory=dict)
+    #: queue, without tag -> modules that its workers must have installed
 
-    def add_code(self, packed: Packed) -> str:
-        """Add a packed node or graph. Returns its digest."""
+    def add_code(self, packed: Packed, queue: str | None) -> str:
+        """Add a packed node or graph. Returns its digest.
+
+        Args:
+            packed: The node or graph.
+            queue: Whose workers load it; None if only those do that serve all queues of the graph.
+        """
         for part in (*packed.parts, packed):
             self.shared[part.digest] = part.data
-            self.modules.update(dict.fromkeys(part.modules))
+            if queue is not None:
+                self.needs.setdefault(queue, {}).update(dict.fromkeys(part.modules))
         return packed.digest
 
     def add_value(self, parts: Sequence[Buffer], *, shared: bool = False) -> Ref:
@@ -66,7 +75,7 @@ def pack_inputs(parcel: Parcel, inputs: Mapping[str, Any], ship: Ship) -> dict[s
 
 
 def pack_spec(parcel: Parcel, graph: Graph, plan: Plan, ship: Ship) -> tuple[str, GraphSpec]:
-    """Pack a graph that runs node by node. Returns the digest of its spec, and the spec.
+    """Pack a placed graph that runs node by node. Returns the digest of its spec, and the spec.
 
     A graph that runs as one piece, because its node is mapped or has a runner of its own, is packed
     whole.
@@ -75,6 +84,7 @@ def pack_spec(parcel: Parcel, graph: Graph, plan: Plan, ship: Ship) -> tuple[str
     nodes: dict[str, str] = {}
     bound: dict[str, dict[str, Ref]] = {}
     seeds: dict[str, dict[str, Ref]] = {}
+    parts: dict[str, dict[str, str]] = {}
     for path, inner in _open_graphs(graph, ""):
         bindings = inner.inputs.bound
         if bindings:
@@ -87,12 +97,15 @@ def pack_spec(parcel: Parcel, graph: Graph, plan: Plan, ship: Ship) -> tuple[str
         for node in inner._nodes:
             where = f"{path}/{node.name}" if path else node.name
             if not isinstance(node, GraphNode):
-                nodes[where] = parcel.add_code(packer.pack_node(node))
+                queue = node.queue or DEFAULT_QUEUE
+                nodes[where] = parcel.add_code(packer.pack_node(node), queue)
             elif _is_one_piece(node):
-                nodes[where] = parcel.add_code(packer.pack_graph(node.graph))
+                nodes[where], codes = _pack_whole(parcel, node.graph, packer)
+                if codes:
+                    parts[where] = codes
             elif refs := _pack_seeds(parcel, node, ship):
                 seeds[where] = refs
-    spec = GraphSpec(plan, nodes, bound, seeds)
+    spec = GraphSpec(plan, nodes, bound, seeds, parts)
     data = spec.to_bytes()
     key = digest(data)
     parcel.shared[key] = data
@@ -110,9 +123,24 @@ def _pack_seeds(parcel: Parcel, node: GraphNode, ship: Ship) -> dict[str, Ref]:
     }
 
 
-def pack_whole(parcel: Parcel, graph: Graph, ship: Ship) -> str:
-    """Pack a graph whose items run as one piece each. Returns its digest."""
-    return parcel.add_code(Packer(ship).pack_graph(graph))
+def pack_whole(parcel: Parcel, graph: Graph, ship: Ship) -> tuple[str, dict[str, str]]:
+    """Pack a placed graph whose items run as one piece each, or queue by queue.
+
+    Returns:
+        The digest, and `MapSpec.parts`.
+    """
+    return _pack_whole(parcel, graph, Packer(ship))
+
+
+def _pack_whole(parcel: Parcel, graph: Graph, packer: Packer) -> tuple[str, dict[str, str]]:
+    queues = sorted(queues_of(graph)) or [DEFAULT_QUEUE]
+    if len(queues) == 1:
+        return parcel.add_code(packer.pack_graph(graph), queues[0]), {}
+    parts = {
+        queue: parcel.add_code(packer.pack_graph(seen_from(graph, queue)), queue)
+        for queue in queues
+    }
+    return parcel.add_code(packer.pack_graph(graph), None), parts
 
 
 def _is_one_piece(node: GraphNode) -> bool:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hypergraph.coordinator.fold import RunFold
 from hypergraph.coordinator.payload import Payloads
@@ -28,7 +28,7 @@ from hypergraph.store.contract import MapStart, TaskRecord
 from hypergraph.store.link import Link, redact
 from hypergraph.store.records import Sealer
 from hypergraph.store.redis import RedisStore
-from hypergraph.transport.tags import TAG, untagged
+from hypergraph.transport.tags import TAG, describe_tag, untagged
 from hypergraph.transport.tickets import Tickets
 from hypergraph.values.failure import pack_failure
 from hypergraph.values.secret import load_secret
@@ -127,8 +127,11 @@ class Session:
 
     # -- who is there ---------------------------------------------------------------------------
 
-    def require_workers(self, queues: Sequence[str], modules: Sequence[str]) -> None:
+    def require_workers(self, needs: Mapping[str, Iterable[str]]) -> None:
         """See that somebody can serve a run, before anything of it is stored.
+
+        Args:
+            needs: Queue, without tag -> modules that its workers must have.
 
         Raises:
             StoreUnavailable: Redis does not answer.
@@ -141,7 +144,7 @@ class Session:
         deadline = time.monotonic() + CONTACT_S - 0.5
         while True:
             try:
-                self._check_workers(queues, modules)
+                self._check_workers(needs)
             except (NoWorker, IncompatibleWorker, MissingModule):
                 if time.monotonic() > deadline:
                     raise
@@ -150,32 +153,35 @@ class Session:
             else:
                 return
 
-    def find_missing(self, queues: Sequence[str], modules: Sequence[str]) -> Exception | None:
+    def find_missing(self, needs: Mapping[str, Iterable[str]]) -> Exception | None:
         """Return what `require_workers` would raise by now, without waiting."""
         if not self.local:
             try:
-                self._check_workers(queues, modules)
+                self._check_workers(needs)
             except (NoWorker, IncompatibleWorker, MissingModule) as error:
                 return error
         return None
 
-    def _check_workers(self, queues: Sequence[str], modules: Sequence[str]) -> None:
+    def _check_workers(self, needs: Mapping[str, Iterable[str]]) -> None:
         asked_at, workers = self._workers
         if time.monotonic() - asked_at > 1.0:
             workers = self.entry.workers(self.lease_s)
             self._workers = (time.monotonic(), workers)
-        for queue in queues:
-            name = untagged(queue)
-            serving = [w for w in workers.values() if name in map(untagged, _listed(w, "queues"))]
-            fitting = [w for w in serving if w.get("tag") == TAG]
+        for queue, modules in needs.items():
+            serving = {
+                name: worker
+                for name, worker in workers.items()
+                if queue in map(untagged, _listed(worker, "queues"))
+            }
+            fitting = {name: w for name, w in serving.items() if w.get("tag") == TAG}
             if not serving:
                 raise NoWorker(queue, redact(self.url))
             if not fitting:
-                tags = {name: info.get("tag", "?") for name, info in workers.items()}
-                raise IncompatibleWorker(TAG, tags)
+                tags = {name: describe_tag(info.get("tag", "")) for name, info in serving.items()}
+                raise IncompatibleWorker(describe_tag(TAG), tags)
             for module in modules:
-                if not any(_has_module(worker, module) for worker in fitting):
-                    raise MissingModule(module, sorted(workers))
+                if not any(_has_module(worker, module) for worker in fitting.values()):
+                    raise MissingModule(module, sorted(fitting))
 
     # -- sending --------------------------------------------------------------------------------
 

@@ -71,6 +71,8 @@ class GraphSpec:
     bound: Mapping[str, Mapping[str, Ref]]  #: path of a graph, "" for the root -> its bindings
     seeds: Mapping[str, Mapping[str, Ref]] = field(default_factory=dict)
     #: path of a nested graph -> defaults of its seeds
+    parts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    #: path of a mapped node with nodes on several queues -> `MapSpec.parts`
 
     def to_bytes(self) -> bytes:
         """Return the spec as bytes; equal graphs give equal bytes within one process."""
@@ -79,14 +81,15 @@ class GraphSpec:
             dict(self.nodes),
             {path: dict(refs) for path, refs in self.bound.items()},
             {path: dict(refs) for path, refs in self.seeds.items()},
+            {path: dict(codes) for path, codes in self.parts.items()},
         ]
         return bytes(msgpack.packb(wire))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> GraphSpec:
         """Return the spec that `to_bytes` wrote."""
-        plan, nodes, bound, seeds = msgpack.unpackb(data)
-        return cls(Plan.from_wire(plan), nodes, bound, seeds)
+        plan, *rest = msgpack.unpackb(data)
+        return cls(Plan.from_wire(plan), *rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class Order:
     previous: Mapping[str, Ref] = field(default_factory=dict)
     #: output name -> value that stands; the report says which outputs differ from it
     outputs: Mapping[str, Ref] = field(default_factory=dict)  #: of kind "compare"
+    parts: Mapping[str, str] = field(default_factory=dict)  #: of kind "map"; see `MapSpec.parts`
 
 
 class Border(NamedTuple):
@@ -197,6 +201,9 @@ class MapSpec:
     stops: bool = True  #: whether the first failure ends the map
     path: str = ""  #: of the mapped node, joined by "/"; "" for a map of its own
     chunk: int = 0  #: items per claim; 0: as many as suit their cost
+    parts: Mapping[str, str] = field(default_factory=dict)
+    #: of a graph with nodes on several queues: queue, without tag -> digest of the graph as the
+    #: workers of that queue need it; see `graph.placement`
 
 
 _RECORDS: dict[type[Any], str] = {

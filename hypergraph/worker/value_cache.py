@@ -50,17 +50,22 @@ class Values:
         Raises:
             StateLost: One of them has gone.
         """
-        missing = [r for r in refs.values() if r[0] not in self._bytes and r[0] not in self._shared]
+        # Equal values have one digest, whether or not they are shared.
+        missing = [
+            ref
+            for ref in refs.values()
+            if ref[0] not in self._bytes and not (is_shared(ref) and ref[0] in self._shared)
+        ]
         fetched = self._fetch(run_id, missing) if missing else {}
         values = {}
         for name, ref in refs.items():
             key = ref[0]
+            data = fetched[key] if key in fetched else self._bytes.get(key, b"")
             if not is_shared(ref):
-                data = fetched[key] if key in fetched else self._bytes[key]
                 values[name] = self._decode(data)
                 continue
             if key not in self._shared:
-                self._shared[key] = self._decode(fetched[key])
+                self._shared[key] = self._decode(data)
                 if len(self._shared) > 64:
                     self._shared.popitem(last=False)
             values[name] = self._shared[key]

@@ -122,4 +122,4 @@ local entries = redis.call("xrange", key("journal"), whole(after + 1) .. "-0", "
 local others = redis.call("hlen", slots)
 if #claims > 0 then others = others - 1 end
 return {"ok", meta[2], seq, applied, accepted, advanced, replay and 1 or 0, others,
-  redis.call("zcard", key("ready:" .. queue)), claims, entries, open_maps()}
+  redis.call("zcard", key("ready:" .. queue)), claims, entries, open_maps(queue)}

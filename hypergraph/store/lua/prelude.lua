@@ -94,11 +94,12 @@ local function has_room(state)
   return tonumber(v[1]) - tonumber(v[2]) < window and tonumber(v[4] or "0") < UNREAD_BYTES
 end
 
--- The maps of this run that have ranges to give, or will have.
-local function open_maps()
+-- The maps of this run that have ranges to give, or will have: to `queue`, or to any queue.
+local function open_maps(queue)
   local open = {}
   for _, map in ipairs(redis.call("smembers", key("maps"))) do
-    if redis.call("hexists", key("m:" .. map .. ":state"), "over") == 0 then open[#open + 1] = map end
+    local v = redis.call("hmget", key("m:" .. map .. ":state"), "over", "queue")
+    if not v[1] and (not queue or v[2] == queue) then open[#open + 1] = map end
   end
   return open
 end
