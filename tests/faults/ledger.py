@@ -90,7 +90,8 @@ class Ledger:
         except FileNotFoundError:
             return []
         found = []
-        for line in text.splitlines():
+        # Who reads while another process writes may see the beginning of a line.
+        for line in text[: text.rfind("\n") + 1].splitlines():
             at_ns, run, node, item, pid, word = line.split(",")
             found.append(Call(int(at_ns) / 1e9, run, node, int(item), int(pid), word))
         return found
