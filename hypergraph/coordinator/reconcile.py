@@ -28,6 +28,9 @@ logger = logging.getLogger("hypergraph.coordinator")
 #: Between two looks for large values that nobody needs any more.
 SWEEP_EVERY_S = 60.0
 
+#: Between two looks for names of runs whose record has aged.
+PRUNE_EVERY_S = 10.0
+
 #: A task or item that killed this many workers fails.
 MOST_DEATHS = 3
 
@@ -139,6 +142,7 @@ class Reconciler:
         every_s: float = 1.0,
     ) -> None:
         self._swept_at = 0.0
+        self._pruned_at = 0.0
         self.coordinator = coordinator
         self.lease_s = lease_s
         self.every_s = every_s
@@ -155,7 +159,10 @@ class Reconciler:
         return due.live
 
     def _sweep(self) -> None:
-        """Remove large values that nobody will ask for again; now and then."""
+        """Remove what nobody will ask for again, now and then: names of runs, large values."""
+        if time.monotonic() - self._pruned_at > PRUNE_EVERY_S:
+            self._pruned_at = time.monotonic()
+            self.coordinator.store.prune_runs()
         blobs = self.coordinator.store.blobs
         if isinstance(blobs, DirectoryBlobs) and time.monotonic() - self._swept_at > SWEEP_EVERY_S:
             self._swept_at = time.monotonic()

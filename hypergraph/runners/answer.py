@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,5 +46,4 @@ def answer_run(
     sealed = session.sealer.seal(Answer(question.key, [key, len(data)]), run_id, epoch)
     if store.answer(run_id, epoch, sealed, key, data) != "paused":
         raise AlreadyAnswered(run_id, question.key)
-    store.list_active(run_id, int(time.time() * 1000))
     session.coordinator.look_at(run_id)

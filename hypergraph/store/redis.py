@@ -122,10 +122,6 @@ class RedisStore:
         replies = self.link.pipeline([*listing, create, *listing, *tickets])
         return int(replies[len(listing)]) == 1
 
-    def list_active(self, run_id: str, now_ms: int) -> None:
-        """Put a run on the list that reconcilers look at."""
-        self.link.pipeline([("ZADD", self.keys.active, now_ms, run_id)])
-
     def cycle(
         self,
         run_id: str,
@@ -260,14 +256,19 @@ class RedisStore:
         return _text(self.link.script("cancel", self.keys.run(run_id), note)[0])
 
     def answer(self, run_id: str, epoch: str, payload: bytes, digest: str, value: bytes) -> str:
-        """Let a paused run go on. Returns the status it had: "paused" if this answer won."""
-        answer = self.link.script("answer", self.keys.run(run_id), epoch, payload, digest, value)
-        return _text(answer[0])
+        """Let a paused run go on. Returns the status it had: "paused" if this answer won.
+
+        It is put on the list of runs to look after, which it left when it paused: should the client
+        die, a reconciler sees that it goes on. Twice, because a reconciler may look too early.
+        """
+        listing = ("ZADD", self.keys.active, 0, run_id)
+        key = self.keys.run(run_id)
+        answer = script_command("answer", key, epoch, payload, digest, value)
+        return _text(self.link.pipeline([listing, answer, listing])[1][0])
 
     def set_free(self, run_id: str, total: int) -> None:
         """Let a map of `total` items go on without the client that fed it."""
-        meta = self.keys.run(run_id)
-        self.link.pipeline([("HSET", meta, "total", total), ("HDEL", meta, "owner")])
+        self.link.script("free", self.keys.run(run_id), total)
 
     def forget(self, run_id: str) -> None:
         """Drop the values of a run that has ended."""
@@ -533,6 +534,14 @@ class RedisStore:
         """Take ended runs off the list that reconcilers look at."""
         if run_ids:
             self.link.pipeline([("ZREM", self.keys.active, *run_ids)])
+
+    def prune_runs(self, count: int = 20) -> None:
+        """Take runs off the list of runs whose record has aged, of so many drawn at random."""
+        ids = self.link.pipeline([("ZRANDMEMBER", self.keys.runs, count)])[0]
+        there = self.link.pipeline([("EXISTS", self.keys.run(_text(name))) for name in ids])
+        gone = [name for name, known in zip(ids, there, strict=True) if not int(known)]
+        if gone:
+            self.link.pipeline([("ZREM", self.keys.runs, *gone)])
 
     def list_runs(self, limit: int = 50, offset: int = 0) -> list[tuple[str, dict[str, bytes]]]:
         """Return runs and their `meta`, newest first. Those whose record has aged are dropped."""

@@ -358,8 +358,12 @@ def _commit(claim: RangeClaim, upto: int, *, fails: bool = False) -> RangeCommit
 
 
 def test_every_item_is_done_once_whatever_happens(real_store: RedisStore) -> None:
+    class BoardInStore(Board):
+        def __init__(self) -> None:
+            super().__init__(real_store)
+
     run_state_machine_as_test(
-        lambda: Board(real_store),
+        BoardInStore,
         settings=settings(
             max_examples=80,
             stateful_step_count=40,
