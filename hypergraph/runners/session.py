@@ -39,6 +39,9 @@ logger = logging.getLogger("hypergraph.runners")
 #: First contact fails within this time, or not at all.
 CONTACT_S = 5.0
 
+#: What all but the waiting may take of it.
+_SPARE_S = 1.0
+
 
 class Session:
     """See the module's docstring.
@@ -71,7 +74,8 @@ class Session:
         self.lease_s = lease_s
         self.local = local
         # Two patiences: what is submitted fails while the caller looks; what is waited for, waits.
-        self.link = Link(url, patience_s=CONTACT_S)
+        patience_s = CONTACT_S - _SPARE_S
+        self.link = Link(url, patience_s=patience_s, timeout_s=patience_s)
         self.waiting = Link(url)
         self.store = RedisStore(self.waiting, namespace, blobs)
         self.entry = RedisStore(self.link, namespace, blobs)
@@ -141,7 +145,7 @@ class Session:
         """
         if self.local:
             return
-        deadline = time.monotonic() + CONTACT_S - 0.5
+        deadline = time.monotonic() + CONTACT_S - _SPARE_S
         while True:
             try:
                 self._check_workers(needs)

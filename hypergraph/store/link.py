@@ -8,6 +8,7 @@ so re-sending is done here, and only for them.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import threading
@@ -173,7 +174,8 @@ class Link:
             StoreUnavailable: Redis stayed away for `patience_s`.
             StoreFull: Redis has no memory left, and stayed so for `patience_s`.
         """
-        began = None
+        began = time.monotonic()
+        is_away = False
         pause_s = 0.02
         while True:
             try:
@@ -187,18 +189,19 @@ class Link:
                     raise
                 problem = error
             else:
-                if began is not None:
+                if is_away:
                     logger.warning("Redis is back after %.1f s.", time.monotonic() - began)
                 return answer
-            now = time.monotonic()
-            if began is None:
-                began = now
+            waited_s = time.monotonic() - began
+            if not is_away:
+                is_away = True
                 logger.warning("Redis does not answer (%s); trying again.", problem)
-            if self._stopped() or (self.patience_s is not None and now - began >= self.patience_s):
+            left_s = math.inf if self.patience_s is None else self.patience_s - waited_s
+            if self._stopped() or left_s <= 0:
                 if _refused_for_now(problem) == "OOM":
                     raise StoreFull() from problem
-                raise StoreUnavailable(redact(self.url), str(problem), now - began) from problem
-            time.sleep(pause_s)
+                raise StoreUnavailable(redact(self.url), str(problem), waited_s) from problem
+            time.sleep(min(pause_s, left_s))
             pause_s = min(pause_s * 2, 0.5)
 
     def read_stream(self, key: str, after: str, timeout_s: float, count: int = 500) -> list[Any]:

@@ -20,6 +20,7 @@ from typing import Any
 import redis
 from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.errors import DecodeError
 from dramatiq.message import Message
 
 logger = logging.getLogger("hypergraph.transport")
@@ -96,9 +97,15 @@ class TicketConsumer(Consumer):
         data = pipe.execute()[0]
         if data is None:
             return None
+        try:
+            message = Message.decode(data)
+        except DecodeError as error:
+            # Never raised to Dramatiq, either. Whoever may write here may write nonsense.
+            logger.error("What lay in %s is no ticket and was dropped: %s", self.list, error)
+            return None
         with self.free:
             self.outstanding += 1
-        return MessageProxy(Message.decode(data))
+        return MessageProxy(message)
 
     def ack(self, message: MessageProxy) -> None:
         """Note that a thread is free again. The ticket itself has long gone."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,11 +18,15 @@ MakeRig = Callable[[str], Rig]
 
 @pytest.fixture
 def make_rig(tmp_path: Path, namespace: str) -> Iterator[MakeRig]:
-    """Build a rig at a Redis: `make_rig(url)`."""
+    """Build a rig at a Redis: `make_rig(url)`. Each has a namespace of its own."""
+    numbers = count(1)
     with ExitStack() as rigs:
 
-        def make(url: str, **options: Any) -> Rig:
-            return rigs.enter_context(Rig(url, namespace, tmp_path, **options))
+        def make(url: str) -> Rig:
+            name = f"{namespace}-{next(numbers)}"
+            directory = tmp_path / name
+            directory.mkdir()
+            return rigs.enter_context(Rig(url, name, directory))
 
         yield make
 
