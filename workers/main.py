@@ -6,7 +6,8 @@
 
 It serves the same queues with the same guarantees as ``hypergraph worker``, for who has tools
 around Dramatiq's command. Besides the two above it reads ``HYPERGRAPH_NAMESPACE``,
-``HYPERGRAPH_QUEUES``, ``HYPERGRAPH_NAME``, ``HYPERGRAPH_LABELS`` and ``HYPERGRAPH_ALLOW_MODULES``.
+``HYPERGRAPH_QUEUES``, ``HYPERGRAPH_NAME``, ``HYPERGRAPH_LABELS``, ``HYPERGRAPH_ALLOW_MODULES``,
+``HYPERGRAPH_BLOBS`` and ``HYPERGRAPH_LOG_FORMAT``.
 Give ``--threads`` 1, unless nodes wait most of the time: Dramatiq's default is 8.
 
 **Its recovery is slower.** When a process dies, by a segmentation fault or for want of memory,

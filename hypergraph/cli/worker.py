@@ -11,6 +11,7 @@ import click
 
 from hypergraph.cli.connection import Connection, Place, WrongUse, place_options
 from hypergraph.errors import StoreUnavailable
+from hypergraph.worker.logs import FORMATS, configure
 from hypergraph.worker.supervisor import run_worker
 
 #: How long Redis may stay away before the worker gives up, at its start.
@@ -85,6 +86,13 @@ def _labels(
     metavar="A,B",
     help="Run only functions of these modules, and no code that a client brings along.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    envvar="HYPERGRAPH_LOG_FORMAT",
+    default="text",
+    help="text, or json for programs: an object per line; HYPERGRAPH_LOG_FORMAT.",
+)
 @click.option("--wait", is_flag=True, help="At the start, wait for a Redis that is not there yet.")
 @place_options
 def worker(
@@ -97,6 +105,7 @@ def worker(
     drain_s: float,
     allow_modules: list[str] | None,
     blobs: str | None,
+    log_format: str,
     wait: bool,
 ) -> None:
     """Run nodes for clients of a Redis, on this machine.
@@ -105,7 +114,7 @@ def worker(
     """
     place = place.checked()
     secret = place.read_secret()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    configure(log_format)
     _meet(place, wait=wait)
     try:
         code = run_worker(
@@ -120,6 +129,7 @@ def worker(
             drain_s=drain_s,
             allow_modules=allow_modules,
             blobs=blobs,
+            log_format=log_format,
         )
     except ValueError as error:
         raise WrongUse(str(error)) from error

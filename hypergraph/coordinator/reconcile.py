@@ -186,7 +186,7 @@ class Reconciler:
         except StoreError:
             raise
         except Exception as error:
-            logger.error("Run %s cannot be looked after: %s", run_id, error)
+            logger.error("Run %s cannot be looked after: %s", run_id, error, extra={"run": run_id})
 
     def _look_after(self, run_id: str, due: Ticked) -> None:
         view = self.coordinator.look_at(run_id)
@@ -210,6 +210,7 @@ class Reconciler:
 
     def _end_orphan(self, run_id: str, owner: str) -> None:
         """A map that is fed and read by a client that has died can never be finished."""
-        logger.warning("Run %s: its client has died, so it ends here.", run_id)
+        about = {"run": run_id}
+        logger.warning("Run %s: its client has died, so it ends here.", run_id, extra=about)
         self.coordinator.cancel(run_id, f"client {owner} died while it fed the map")
         self.coordinator.store.forget(run_id)

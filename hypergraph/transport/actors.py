@@ -32,10 +32,11 @@ def declare(
             tickets.check(run_id, queue, seal)
             drain(run_id, queue)
         except HypergraphError as error:
-            logger.error("Run %s: %s", run_id, error)
+            logger.error("Run %s: %s", run_id, error, extra={"run": run_id})
         except Exception:
             # A ticket is no place to fail: the run's state says what is still to be done.
-            logger.exception("Run %s: looking at it failed; a reconciler will try again.", run_id)
+            text = "Run %s: looking at it failed; a reconciler will try again."
+            logger.exception(text, run_id, extra={"run": run_id})
 
     dramatiq.actor(actor_name=ACTOR, queue_name=queues[0], broker=broker)(look)
     for queue in queues:

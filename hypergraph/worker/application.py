@@ -35,7 +35,7 @@ from hypergraph.transport.actors import declare
 from hypergraph.transport.broker import TicketBroker
 from hypergraph.transport.tags import tagged
 from hypergraph.values.secret import load_secret
-from hypergraph.worker import environment, output
+from hypergraph.worker import environment, logs, output
 from hypergraph.worker.child import Child
 from hypergraph.worker.companion import keep
 from hypergraph.worker.config import WorkerConfig, new_worker_id
@@ -92,6 +92,8 @@ def make_broker(
         name=name,
         labels=tuple(read_names(environment.LABELS) if labels is None else labels),
         allow_modules=tuple(allow_modules or read_names(environment.ALLOW_MODULES)) or None,
+        blobs=environment.read(environment.BLOBS),
+        log_format=environment.read(environment.LOG_FORMAT, "text"),
         lease_s=lease_s,
         beat_s=beat_s,
         child=f"p{os.getpid()}",
@@ -131,7 +133,7 @@ class Hosting(Middleware):
         )
         broker.threads = worker.worker_threads
         child.mark = self._meeting.enter(child.config)
-        _prefix_output()
+        _arrange_output(child.config.log_format)
         _also_on_signal(lambda: self._stop(broker))
         threading.Thread(target=self._stay, args=(broker,), name="companion", daemon=True).start()
 
@@ -203,11 +205,12 @@ def _served(queues: Sequence[str], whitelist: set[str] | None) -> tuple[str, ...
     return served
 
 
-def _prefix_output() -> None:
-    """Let every line that nodes print say where it comes from."""
-    for name in ("stdout", "stderr"):
-        writer = output.LineWriter(getattr(sys, name))
-        os.register_at_fork(after_in_child=writer.renew_lock)
-        setattr(sys, name, writer)
+def _arrange_output(log_format: str) -> None:
+    """Let every line say where it comes from. Dramatiq has made handlers for log records."""
+    output.replace_streams(log_format)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(output.stamp)
+        if log_format == "json":
+            handler.setFormatter(logs.JsonFormatter())
     # Not to `sys.stderr`: that is a pipe of messages to Dramatiq's master.
     faulthandler.enable(2, all_threads=False)

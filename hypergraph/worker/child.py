@@ -76,8 +76,8 @@ class Child:
         name = f"{self.name}/{number}"
         marked = self.mark.slot(number) if self.mark is not None else None
 
-        def enter(run_id: str, unit: str, path: str, item: int) -> None:
-            output.set_context(run_id, path, item)
+        def enter(run_id: str, unit: str, path: str, item: int, attempt: int) -> None:
+            output.set_context(run_id, path, item, attempt)
             if marked is not None:
                 marked.enter(run_id, unit, path)
                 marked.cells[ITEM] = item
@@ -136,7 +136,7 @@ def main() -> None:
     if config.cwd:
         os.chdir(config.cwd)
     sys.path[:0] = [path for path in config.sys_path if path not in sys.path]
-    output.install(config.log_level)
+    output.install(config.log_level, config.log_format)
     logging.getLogger("dramatiq").setLevel(logging.WARNING)
     mark = Mark.attach(config.mark_path, config.threads) if config.mark_path else None
     child = Child(config, mark)

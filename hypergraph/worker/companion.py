@@ -25,6 +25,7 @@ from typing import BinaryIO
 from hypergraph.values.secret import load_secret
 from hypergraph.worker.config import WorkerConfig
 from hypergraph.worker.environment import read_url
+from hypergraph.worker.logs import JsonFormatter
 from hypergraph.worker.meeting import Meeting
 from hypergraph.worker.process import ChildProcess, Death
 from hypergraph.worker.signals import NUDGE
@@ -49,6 +50,9 @@ def keep() -> int:
     config = replace(
         said, url=url, secret=secret, previous=previous, processes=len(children), child=""
     )
+    if config.log_format == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonFormatter())
     return Companion(config, meeting).run()
 
 
@@ -151,6 +155,7 @@ class Companion(Supervisor):
                 marked.run_id,
                 marked.path or "a map",
                 f"[{marked.item}]" if marked.item >= 0 else "",
+                extra=marked.fields(),
             )
         logger.error(
             "Process %d has died: %s. Dramatiq stops the others as well. Start it again.",

@@ -17,6 +17,7 @@ from typing import Any
 
 from hypergraph.nodes.queue import DEFAULT_QUEUE, check_queue_name
 from hypergraph.transport.tags import TAG, tagged
+from hypergraph.worker.logs import FORMATS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +44,15 @@ class WorkerConfig:
     cwd: str = ""  #: where children work; "" for where the supervisor does
     local: bool = False  #: belongs to one client, and ends with it
     log_level: int = logging.INFO  #: of the children's root logger
+    log_format: str = "text"  #: or "json", of the host and its children
     child: str = ""  #: name of the child that is told this; "" for the supervisor
     mark_path: str = ""  #: of the child's `Mark`
 
     def __post_init__(self) -> None:
         for queue in self.queues:
             check_queue_name(queue)
+        if self.log_format not in FORMATS:
+            raise ValueError(f"log_format={self.log_format!r}: known are {' and '.join(FORMATS)}.")
         for option in ("threads", "processes"):
             if getattr(self, option) < 1:
                 raise ValueError(f"{option}={getattr(self, option)}: at least one is needed.")

@@ -271,12 +271,6 @@ class _Drain:
 
     def _refuse(self, claim: Claim, module: str) -> Commit | None:
         """Give a task back that cannot be loaded here; fail it when nobody can."""
-        logger.warning(
-            "Run %s: module %r is not on this worker, so task %s goes back to the others.",
-            self.run_id,
-            module,
-            claim.task,
-        )
         if self._nobody_has(module, claim.task, claim.attempt):
             error = MissingModule(module, self.slot.live_workers(), node=claim.task)
             return self.slot.executor.fail(self.run_id, self.epoch, claim, error)
@@ -289,6 +283,7 @@ class _Drain:
             self.run_id,
             module,
             task,
+            extra={"run": self.run_id, "node": task},
         )
         some = self.store.refuse(
             self.run_id,

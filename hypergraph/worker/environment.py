@@ -14,6 +14,8 @@ NAMESPACE = "HYPERGRAPH_NAMESPACE"  #: which runs and queues of it
 QUEUES = "HYPERGRAPH_QUEUES"  #: names with commas between
 NAME = "HYPERGRAPH_NAME"  #: shown to people
 LABELS = "HYPERGRAPH_LABELS"  #: key=value with commas between, shown to people
+LOG_FORMAT = "HYPERGRAPH_LOG_FORMAT"  #: text, or json: an object per line
+BLOBS = "HYPERGRAPH_BLOBS"  #: directory of large values, as clients have it
 ALLOW_MODULES = "HYPERGRAPH_ALLOW_MODULES"  #: names with commas between; if set, no code by value
 
 

@@ -85,7 +85,7 @@ class Executor:
         sealer: Opens what was ordered and seals what is reported.
         loader: Loads nodes and graphs by digest, for the whole process.
         worker: The slot's name, for people.
-        enter: Told run, unit, path and item (-1 for a task) before a body; with a range, once.
+        enter: Told run, unit, path, item (-1: a task) and attempt before a body or a range.
         step: Told the index of each item of a range before its body.
         at: Told the path of each node of an item that has killed a process before.
         leave: Called when the bodies are done.
@@ -98,7 +98,7 @@ class Executor:
         loader: Loader,
         worker: str,
         *,
-        enter: Callable[[str, str, str, int], None] = lambda *_: None,
+        enter: Callable[[str, str, str, int, int], None] = lambda *_: None,
         step: Callable[[int], None] = lambda _: None,
         at: Callable[[str], None] = lambda _: None,
         leave: Callable[[], None] = lambda: None,
@@ -258,7 +258,7 @@ class Executor:
         self, run_id: str, claim: Claim, order: Order, node: Any, inputs: dict[str, Any]
     ) -> tuple[dict[str, Any], tuple[str, ...] | None]:
         """Call the node's function, and nothing else, between `enter` and `leave`."""
-        self._enter(run_id, claim.task, order.path, -1)
+        self._enter(run_id, claim.task, order.path, -1, int(claim.attempt))
         try:
             if isinstance(node, GateNode):
                 return {}, choose(node, inputs)
@@ -301,7 +301,7 @@ class Executor:
         """
         border = Border(*order.border)
         values = {border.inputs[name]: value for name, value in inputs.items()}
-        self._enter(run_id, claim.task, order.path, -1)
+        self._enter(run_id, claim.task, order.path, -1, int(claim.attempt))
         try:
             outcome = prepare(graph, values).run(values)
         except BaseException as error:
@@ -425,7 +425,7 @@ class Executor:
         single = names[0] if len(names) == 1 else None
         step = self._step
         clock = time.perf_counter
-        self._enter(work.run_id, work.map, work.spec.path, claim.start)
+        self._enter(work.run_id, work.map, work.spec.path, claim.start, int(claim.attempt))
         began = clock()
         deadline = began + TARGET_S  # also of a chunk: nobody hears of a cancel in between
         index = claim.start

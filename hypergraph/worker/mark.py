@@ -55,6 +55,11 @@ class Marked(NamedTuple):
     active: bool  #: whether the body had not ended
     started_ns: int  #: by the machine's monotonic clock
 
+    def fields(self) -> dict[str, str | int]:
+        """Return what a log record about it has as `extra`; what there is not is left out."""
+        found: dict[str, str | int] = {"run": self.run_id, "node": self.path, "item": self.item}
+        return {name: value for name, value in found.items() if value not in ("", -1)}
+
 
 class MarkSlot:
     """One slot's place, for the thread that executes."""

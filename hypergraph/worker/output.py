@@ -8,7 +8,8 @@ executes::
     [run-1a2b embed[7]] loading the model
 
 Lines from outside bodies stand as they are. Log records go through standard error, so the same
-prefix stands before each of their lines, those of tracebacks included.
+prefix stands before each of their lines, those of tracebacks included. Under ``--log-format json``
+a line is an object, of which run, node, item and attempt are fields; see `logs`.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import io
+import json
 import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, BinaryIO, TextIO
+
+from hypergraph.worker import logs
 
 #: Text without a newline is given out as a line when it gets longer than this, in characters.
 _MOST = 1 << 16
@@ -31,12 +36,13 @@ _MOST = 1 << 16
 class Where:
     """The body that a thread executes. Assign `item` as a map goes on."""
 
-    __slots__ = ("item", "node", "run_id")
+    __slots__ = ("attempt", "item", "node", "run_id")
 
-    def __init__(self, run_id: str, node: str, item: int = -1) -> None:
+    def __init__(self, run_id: str, node: str, item: int = -1, attempt: int = 0) -> None:
         self.run_id = run_id
         self.node = node
         self.item = item  #: index of the map's item, from 0; -1 for none
+        self.attempt = attempt  #: from 1; 0 where nobody says
 
     def __str__(self) -> str:
         """Return what a line begins with."""
@@ -44,14 +50,25 @@ class Where:
         node = f" {self.node}" if self.node or item else ""
         return f"[{self.run_id}{node}{item}] "
 
+    def fields(self) -> dict[str, str | int]:
+        """Return what a log record has as `extra`; what there is not is left out."""
+        found: dict[str, str | int] = {"run": self.run_id}
+        if self.node:
+            found["node"] = self.node
+        if self.item >= 0:
+            found["item"] = self.item
+        if self.attempt:
+            found["attempt"] = self.attempt
+        return found
+
 
 #: A context variable and no thread-local, since async bodies share a thread.
 _where: ContextVar[Where | None] = ContextVar("hypergraph_where", default=None)
 
 
-def set_context(run_id: str, node: str, item: int = -1) -> Where:
+def set_context(run_id: str, node: str, item: int = -1, attempt: int = 0) -> Where:
     """Say that the caller executes a body from now on. Returns what to assign `item` of."""
-    where = Where(run_id, node, item)
+    where = Where(run_id, node, item, attempt)
     _where.set(where)
     return where
 
@@ -72,19 +89,38 @@ def clear_context() -> None:
                 writer.end_line()
 
 
-def install(log_level: int = logging.INFO) -> None:
+def install(log_level: int = logging.INFO, log_format: str = "text") -> None:
     """Replace standard output and standard error, and send log records to the latter."""
     faulthandler.enable(sys.stderr, all_threads=False)  # where a segfault happened
-    sys.stdout = out = LineWriter(_forgiving(sys.stdout))
-    sys.stderr = err = LineWriter(_forgiving(sys.stderr))
-    # Another thread may be writing at the moment of a fork; nobody would release its lock.
-    for writer in (out, err):
-        os.register_at_fork(after_in_child=writer.renew_lock)
+    replace_streams(log_format)
     handler = _StderrHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(stamp)
+    if log_format == "json":
+        handler.setFormatter(logs.JsonFormatter())
+    else:
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(log_level)
+
+
+def replace_streams(log_format: str = "text") -> None:
+    """Let every line that is printed say where it comes from."""
+    for name in ("stdout", "stderr"):
+        stream = _forgiving(getattr(sys, name))
+        writer = JsonLineWriter(stream, name) if log_format == "json" else LineWriter(stream)
+        # Another thread may be writing at the moment of a fork; nobody would release its lock.
+        os.register_at_fork(after_in_child=writer.renew_lock)
+        setattr(sys, name, writer)
+
+
+def stamp(record: logging.LogRecord) -> bool:
+    """Give a record the run, node, item and attempt it comes from, as `extra` would. A filter."""
+    if (where := _where.get()) is not None:
+        for name, value in where.fields().items():
+            if not hasattr(record, name):
+                setattr(record, name, value)
+    return True
 
 
 def _forgiving(stream: TextIO) -> TextIO:
@@ -115,8 +151,7 @@ class LineWriter(io.TextIOBase):
         """Write text; what follows its last newline waits for more."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        where = _where.get()
-        prefix = "" if where is None else str(where)
+        prefix = self._prefix()
         begun, old = self._take()
         if begun and old != prefix:
             self._emit([begun], old)
@@ -188,8 +223,19 @@ class LineWriter(io.TextIOBase):
         self._begun.line = None
         return line or ("", "")
 
+    def _prefix(self) -> str:
+        """Return what says where a line comes from, as it is now."""
+        where = _where.get()
+        return "" if where is None else str(where)
+
+    def _render(self, line: str, prefix: str) -> str:
+        return f"{prefix}{line}"
+
     def _emit(self, lines: Iterable[str], prefix: str) -> None:
-        text = "".join(f"{prefix}{_visible(line)}\n" for line in lines)
+        self.write_whole("".join(f"{self._render(_visible(line), prefix)}\n" for line in lines))
+
+    def write_whole(self, text: str) -> None:
+        """Write whole lines as they are."""
         # Nobody reads any more, or the stream was closed.
         with self._lock, contextlib.suppress(OSError, ValueError):
             self._stream.write(text)
@@ -205,6 +251,27 @@ def _visible(line: str) -> str:
     return line.rstrip("\r").rpartition("\r")[2]
 
 
+class JsonLineWriter(LineWriter):
+    """A `LineWriter` that makes an object of every line, as `logs` describes it.
+
+    Args:
+        stream: Where to write.
+        name: Of the stream; it stands in place of a logger's name.
+    """
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        super().__init__(stream)
+        self._logger = name
+
+    def _prefix(self) -> str:
+        where = _where.get()
+        return "" if where is None else json.dumps(where.fields())
+
+    def _render(self, line: str, prefix: str) -> str:
+        fields = json.loads(prefix) if prefix else {}
+        return logs.to_line("INFO", self._logger, line, fields, created=time.time())
+
+
 class _StderrHandler(logging.StreamHandler[TextIO]):
     """Writes to whatever standard error is at the moment."""
 
@@ -215,3 +282,13 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
     def stream(self) -> TextIO:  # type: ignore[override]
         """Standard error, now."""
         return sys.stderr
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record. What is JSON already is no line to make JSON of."""
+        if not isinstance(sys.stderr, JsonLineWriter):
+            super().emit(record)
+            return
+        try:
+            sys.stderr.write_whole(f"{self.format(record)}\n")
+        except Exception:
+            self.handleError(record)

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from hypergraph.errors import StoreError
 from hypergraph.worker import lifeline
 from hypergraph.worker.config import WorkerConfig, new_worker_id
+from hypergraph.worker.logs import configure
 from hypergraph.worker.process import ChildProcess, Death, module_command
 from hypergraph.worker.signals import NUDGE, Signals
 
@@ -182,6 +183,7 @@ class Supervisor:
                     marked.run_id,
                     marked.path or "a map",
                     f"[{marked.item}]" if marked.item >= 0 else "",
+                    extra=marked.fields(),
                 )
         elif wait_s:
             logger.error(
@@ -354,6 +356,7 @@ def run_worker(
     drain_s: float = 25.0,
     allow_modules: Sequence[str] | None = None,
     blobs: str | None = None,
+    log_format: str = "text",
     lease_s: float = 5.0,
     beat_s: float = 1.0,
 ) -> int:
@@ -372,6 +375,7 @@ def run_worker(
         allow_modules: Run only functions of these modules, and no code by value.
         blobs: Directory of large values, the same as the clients'; by default the environment's
             ``HYPERGRAPH_BLOBS``, else Redis holds them.
+        log_format: ``text`` for people, or ``json``: an object per line, for programs.
         lease_s: A host that is not heard of for this long is dead.
         beat_s: Between heartbeats.
 
@@ -384,7 +388,6 @@ def run_worker(
     from hypergraph.values.secret import load_secret
 
     key, previous = load_secret(secret, url)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     here = os.getcwd()
     config = WorkerConfig(
         url=url,
@@ -402,9 +405,11 @@ def run_worker(
         labels=tuple(labels),
         allow_modules=None if allow_modules is None else tuple(allow_modules),
         blobs=blobs or os.environ.get("HYPERGRAPH_BLOBS", ""),
+        log_format=log_format,
         sys_path=(here, *(path for path in sys.path if os.path.isabs(path))),
         cwd=here,
     )
+    configure(config.log_format)
     return Supervisor(config).run()
 
 

@@ -97,7 +97,10 @@ class Upkeep:
                 raise
             except Exception:
                 # One run that cannot be read keeps nobody from reaping the others.
-                logger.exception("Run %s: what %s held could not be reaped.", run_id, child.name)
+                about = {"run": run_id}
+                logger.exception(
+                    "Run %s: what %s held could not be reaped.", run_id, child.name, extra=about
+                )
                 done = False
             else:
                 self._note("SREM", [place for place in held if place[1] == run_id])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -240,6 +241,21 @@ def test_without_a_url_the_command_ends_and_says_what_to_set(start: Start) -> No
 
     assert command.wait() != 0
     assert "Which Redis? Set HYPERGRAPH_REDIS_URL" in command.logged
+
+
+def test_lines_are_objects_where_that_is_asked_for(
+    start: Start, store: RedisStore, runner: DistributedRunner, ledger: Ledger
+) -> None:
+    command = start(**{environment.LOG_FORMAT: "json"})
+    wait_for_host(store, command)
+    run_id = runner.run(Graph([work]), x=5, seconds=0.0, ledger=ledger).run_id
+
+    # Dramatiq's master speaks for itself, as it does.
+    said = [json.loads(line) for line in command.logged.splitlines() if line.startswith("{")]
+
+    (printed,) = (line for line in said if line["message"] == "working on 5")
+    assert (printed["run"], printed["node"], printed["attempt"]) == (run_id, "work", 1)
+    assert "hypergraph.worker" in {line["logger"] for line in said}
 
 
 # -- the end --------------------------------------------------------------------------------------
