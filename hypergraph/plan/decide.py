@@ -30,7 +30,7 @@ superstep is the run's. The outcome is the same, and a straggler holds up only i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from hypergraph.plan.events import Event, Failed, Paused, Resumed, Started, Succeeded
@@ -154,18 +154,24 @@ def _end_superstep(plan: Plan, state: RunState) -> Decision:
 
 
 def _begin_superstep(plan: Plan, state: RunState) -> Decision:
-    stale = [i for i in state.touched if i in state.decisions and _is_stale(plan.nodes[i], state)]
-    # Before readiness is looked at: a decision made on old inputs must not start anything.
-    for gate in stale:
-        del state.decisions[gate]
-    ready = [i for i in sorted(state.touched) if _is_ready(plan, plan.nodes[i], state)]
+    nodes, versions = plan.nodes, state.versions
+    # Node -> what it would read, of the touched nodes that have not read it yet.
+    stale: dict[int, tuple[int, ...]] = {}
+    for index in sorted(state.touched):
+        read = _read_versions(nodes[index], versions)
+        if state.consumed.get(index) != read:
+            stale[index] = read
+            # Before readiness is looked at: a decision made on old inputs must not start anything.
+            if index in state.decisions:
+                del state.decisions[index]
+    ready = [index for index in stale if _can_run(plan, nodes[index], state)]
     if not ready:
         state.phase = Phase.COMPLETED
         return Decision(state, ())
     if state.superstep >= state.max_iterations:
         state.phase = Phase.EXHAUSTED
         return Decision(state, ())
-    pauses = [i for i in ready if plan.nodes[i].kind == "interrupt"]
+    pauses = [i for i in ready if nodes[i].kind == "interrupt"] if plan.may_pause else []
     due = tuple(pauses[:1] or ready)
     if plan.has_shared_outputs:
         state.conflict = _find_conflict(plan, due)
@@ -173,26 +179,24 @@ def _begin_superstep(plan: Plan, state: RunState) -> Decision:
             state.phase = Phase.CONFLICT
             return Decision(state, ())
     # What waits behind a pause is looked at again; what runs now is touched by what it reads.
-    state.touched = set(ready).difference(due)
+    state.touched = set(ready).difference(due) if pauses else set()
     state.superstep += 1
     for index in due:
-        state.consumed[index] = _read_versions(plan.nodes[index], state)
+        state.consumed[index] = stale[index]
         state.starts[index] = state.starts.get(index, 0) + 1
     state.running.update(due)
     return Decision(state, due)
 
 
-def _is_ready(plan: Plan, node: PlanNode, state: RunState) -> bool:
-    return (
-        _is_activated(plan, node, state)
-        and all(name in state.versions for name in node.needs)
-        and _is_stale(node, state)
-    )
+def _can_run(plan: Plan, node: PlanNode, state: RunState) -> bool:
+    versions = state.versions
+    for name in node.needs:
+        if name not in versions:
+            return False
+    return not node.gates or _is_activated(plan, node, state)
 
 
 def _is_activated(plan: Plan, node: PlanNode, state: RunState) -> bool:
-    if not node.gates:
-        return True
     for gate in node.gates:
         if gate in state.decisions:
             chosen = state.decisions[gate]
@@ -203,14 +207,15 @@ def _is_activated(plan: Plan, node: PlanNode, state: RunState) -> bool:
     return False
 
 
-def _is_stale(node: PlanNode, state: RunState) -> bool:
-    """Whether the node needs to run: it never did, or something it watches has changed since."""
-    return state.consumed.get(node.index) != _read_versions(node, state)
+def _read_versions(node: PlanNode, versions: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the versions of what the node watches. It needs to run if they are not those it read.
 
-
-def _read_versions(node: PlanNode, state: RunState) -> tuple[int, ...]:
-    versions = state.versions
-    return tuple([versions.get(name, 0) for name in node.watches])
+    A node that never ran has read nothing, not even an empty tuple.
+    """
+    watches = node.watches
+    if len(watches) == 1:  # what most nodes of a cycle watch
+        return (versions.get(watches[0], 0),)
+    return tuple([versions.get(name, 0) for name in watches])
 
 
 def _find_conflict(plan: Plan, due: tuple[int, ...]) -> Conflict | None:

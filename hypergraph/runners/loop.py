@@ -69,8 +69,9 @@ class Loop(Prepared):
         decision = decide(self._plan, RunState(), Started(tuple(values), self._limit))
         while decision.due:
             # Nobody writes to `state` before all of the superstep have read from it.
-            done = yield from self._way.all([self._carry_out[i] for i in decision.due], state)
-            for index, got in zip(decision.due, done, strict=False):
+            due = decision.due
+            done = yield from self._way.all([self._carry_out[index] for index in due], state)
+            for index, got in zip(due, done, strict=False):
                 event = self._settle(state, index, got, broken, pauses)
                 decision = decide(self._plan, decision.state, event)
             if broken:
