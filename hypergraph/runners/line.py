@@ -8,8 +8,8 @@ from typing import Any
 
 from hypergraph.nodes import FunctionNode, GraphNode
 from hypergraph.runners.call import spare_for
-from hypergraph.runners.outcome import Draft, Outcome, Prepared
-from hypergraph.runners.run import RUN, Nested, NodeFailure, Run, Values, pick
+from hypergraph.runners.outcome import Draft, Outcome, Prepared, conclude
+from hypergraph.runners.run import RUN, NodeFailure, Run, Values
 from hypergraph.runners.visit import Visit, visiting
 from hypergraph.runners.waiting import Going, Raised, Soon, Step, start, then
 from hypergraph.runners.watch import Around, Watch, watched
@@ -49,45 +49,43 @@ class Line(Prepared):
         self.certain = frozenset(certain.intersection(self.selected))
 
     def _go(self, values: Mapping[str, Any], watch: Watch | None) -> Going[Outcome]:
-        state, nested = self._begin(values, watch)
-        return self._go_on(state, nested, self._rows)
+        return self._go_on(self._begin(values, watch), self._rows)
 
     def _go_on(
-        self, state: Values, nested: Nested, rows: Sequence[Sequence[Step]], got: Any = None
+        self, state: Values, rows: Sequence[Sequence[Step]], got: Any = None
     ) -> Going[Outcome]:
         """Carry out the rows, the very first step of which may have returned already.
 
         Args:
             state: The values of the run.
-            nested: What became of its nested graphs.
             rows: What is left to do.
             got: What the first step returned that must be waited for, or its `Raised`.
         """
         for row in rows:
-            steps = row if got is None else [_repeating(got), *row[1:]]
+            steps = list(row)
+            if got is not None:
+                steps[0] = partial(_again, got)
             got = None
             done = yield from self._way.all(steps, state)
             for step, did in zip(row, done, strict=False):  # in turn, a failure cuts it short
                 if type(did) is Raised:
                     try:
-                        return self._failed(state, nested, step, did.error)
+                        return self._failed(state, step, did.error)
                     finally:
                         done.clear()
                         del did, steps
-        return Outcome(pick(self.selected, state), nested)
+        return conclude(self.selected, state)
 
-    def _begin(self, values: Mapping[str, Any], watch: Watch | None) -> tuple[Values, Nested]:
+    def _begin(self, values: Mapping[str, Any], watch: Watch | None) -> Values:
         state = {**self._fixed, **values}
-        nested: Nested = {}
         if self._has_nested or watch is not None:
-            state[RUN] = Run(nested, watch)
-        return state, nested
+            state[RUN] = Run({}, watch)
+        return state
 
-    def _failed(self, state: Values, nested: Nested, step: Step, error: BaseException) -> Outcome:
-        values = pick(self.selected, state)
+    def _failed(self, state: Values, step: Step, error: BaseException) -> Outcome:
         if isinstance(error, NodeFailure):
-            return Outcome(values, nested, error.error, error.path)
-        return Outcome(values, nested, error, (self._names[step],))
+            return conclude(self.selected, state, error.error, error.path)
+        return conclude(self.selected, state, error, (self._names[step],))
 
     def _lay(self, draft: Draft, index: int, present: set[str]) -> tuple[Step, Collection[str]]:
         """Return a node's step, and the outputs it is sure to write if it succeeds."""
@@ -137,7 +135,7 @@ class PlainLine(Line):
 
     def start(self, values: Mapping[str, Any], around: Around | None = None) -> Soon[Outcome]:
         """See :class:`Prepared`."""
-        state, nested = self._begin(values, None)
+        state = self._begin(values, None)
         step: Step | None = None
         try:
             for step in self._steps:
@@ -145,14 +143,14 @@ class PlainLine(Line):
                 if got is not None:
                     break
             else:
-                return Outcome(pick(self.selected, state), nested)
+                return conclude(self.selected, state)
         except Exception as error:
             got = Raised(error)
         assert step is not None
         try:
             number, column = self._places[step]
             rows = [self._rows[number][column:], *self._rows[number + 1 :]]
-            return start(self._go_on(state, nested, rows, got))
+            return start(self._go_on(state, rows, got))
         finally:
             del got
 
@@ -161,15 +159,9 @@ def _visit(visit: Visit, values: Values, span_id: str | None = None) -> Any:
     return then(visit(values, span_id), values.update)
 
 
-def _repeating(got: Any) -> Step:
-    """Return a step that does again what a step did, without doing it."""
-
-    def repeat(values: Values) -> Any:
-        if type(got) is Raised:
-            raise got.error
-        return got
-
-    return repeat
+def _again(got: Any, values: Values) -> Any:
+    """Return what a step has returned, without carrying it out again."""
+    return got
 
 
 def _refilled(refills: list[tuple[Any, Callable[[], Any]]], step: Step) -> Step:

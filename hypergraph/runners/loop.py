@@ -22,9 +22,9 @@ from hypergraph.plan import (
 )
 from hypergraph.runners.ask import asking
 from hypergraph.runners.call import caller, chosen_by, outputs_of, spare_for
-from hypergraph.runners.outcome import Draft, Outcome, Prepared
+from hypergraph.runners.outcome import Draft, Outcome, Prepared, conclude
 from hypergraph.runners.result import PauseInfo
-from hypergraph.runners.run import RUN, Nested, NodeFailure, Run, Values, pick
+from hypergraph.runners.run import RUN, NodeFailure, Run, Values
 from hypergraph.runners.state import differs
 from hypergraph.runners.visit import Visit, visiting
 from hypergraph.runners.waiting import Going, Raised, start, then
@@ -60,8 +60,7 @@ class Loop(Prepared):
             )
 
     def _go(self, values: Mapping[str, Any], watch: Watch | None) -> Going[Outcome]:
-        nested: Nested = {}
-        state: Values = {**values, RUN: Run(nested, watch)}
+        state: Values = {**values, RUN: Run({}, watch)}
         broken: dict[int, BaseException] = {}
         pauses: dict[int, PauseInfo] = {}
         done: list[Any] = []
@@ -78,7 +77,7 @@ class Loop(Prepared):
                 # In turn, those behind the failed node never began, and `decide` waits for them.
                 break
         try:
-            return self._outcome(state, nested, decision, broken, pauses)
+            return self._outcome(state, decision, broken, pauses)
         finally:
             done.clear()
             broken.clear()
@@ -112,21 +111,19 @@ class Loop(Prepared):
     def _outcome(
         self,
         state: Values,
-        nested: Nested,
         decision: Decision,
         broken: dict[int, BaseException],
         pauses: dict[int, PauseInfo],
     ) -> Outcome:
-        values = pick(self.selected, state)
         culprit = decision.state.culprit
         if culprit is not None:
             error = broken[culprit]
             if isinstance(error, NodeFailure):
-                return Outcome(values, nested, error.error, error.path)
-            return Outcome(values, nested, error, (self._plan.nodes[culprit].name,))
+                return conclude(self.selected, state, error.error, error.path)
+            return conclude(self.selected, state, error, (self._plan.nodes[culprit].name,))
         if decision.state.phase is Phase.PAUSED:
-            return Outcome(values, nested, pause=pauses[min(pauses)])
-        return Outcome(values, nested, self._broken_rule(decision.state))
+            return conclude(self.selected, state, pause=pauses[min(pauses)])
+        return conclude(self.selected, state, self._broken_rule(decision.state))
 
     def _broken_rule(self, state: RunState) -> BaseException | None:
         if state.phase is Phase.EXHAUSTED:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from hypergraph.graph import Graph
 from hypergraph.plan import Plan
 from hypergraph.runners.result import PauseInfo, RunResult, RunStatus, new_run_id
+from hypergraph.runners.run import RUN, Run, Values
 from hypergraph.runners.run import Nested as Nested
 from hypergraph.runners.waiting import Going, Soon, Way, start
 from hypergraph.runners.watch import Around, Watch, observing
@@ -63,6 +64,33 @@ class Outcome:
             self.nested,
             index,
         )
+
+
+def conclude(
+    selected: Iterable[str],
+    state: Values,
+    error: BaseException | None = None,
+    path: tuple[str, ...] = (),
+    pause: PauseInfo | None = None,
+) -> Outcome:
+    """Return what became of a run that has ended.
+
+    Args:
+        selected: Names of what to give back, where it has a value.
+        state: The values of the run. After a failure they are let go, whoever still holds them.
+        error: What the run failed with.
+        path: Names from this run's node to the node that raised.
+        pause: What the run waits for.
+    """
+    run: Run | None = state.get(RUN)
+    values = {name: state[name] for name in selected if name in state}
+    outcome = Outcome(values, {} if run is None else run.nested, error, path, pause)
+    if error is not None:
+        # Rule 3 of `hypergraph.runners.waiting`: the results of nested runs hold the error, too.
+        state.clear()
+        if run is not None:
+            run.nested = {}
+    return outcome
 
 
 class Prepared(ABC):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hypergraph.runners.result import MapResult, RunResult
@@ -40,8 +39,3 @@ class NodeFailure(Exception):
         super().__init__(error, path)
         self.error = error
         self.path = path
-
-
-def pick(names: Iterable[str], values: Values) -> dict[str, Any]:
-    """Return those of `names` that have a value."""
-    return {name: values[name] for name in names if name in values}

@@ -122,6 +122,8 @@ class Way(Protocol):
         Returns:
             What they returned, in order, a `Raised` where one raised. It is shorter than `steps`
             where the first failure keeps the rest from being called.
+
+        A step that has been called before may return its `Raised` again.
         """
         ...
 
@@ -189,8 +191,10 @@ class InTurn:
                     got = yield got  # an observer that wants to be awaited, in a runner that can
             except (Exception, PauseExecution) as error:
                 done.append(Raised(error))
+            else:
+                done.append(got)
+            if type(done[-1]) is Raised:
                 break
-            done.append(got)
         return done
 
     def each(
