@@ -125,6 +125,7 @@ def other_python(rig: Rig) -> Situation:
     mine, other = sys.version_info.minor, sys.version_info.minor + 1
     tag = make_tag(3, other, 1)
     rig.store.beat("stranger-1-abcd", 60.0, {"queues": f"default.{tag}", "tag": tag})
+    rig.store.link.client.zincrby(rig.store.keys.workers, 60_000, "stranger-1-abcd")  # stays alive
     said = ["stranger-1-abcd", f"python 3.{mine},", f"python 3.{other},"]
     return Situation(lambda: rig.runner(DistributedRunner), PLAIN, IncompatibleWorker, said, rig)
 
