@@ -383,6 +383,7 @@ class UntrustedPayload(PayloadError):
 
     reason: str  #: what did not match
     key: str = ""  #: where the bytes were read; empty if unknown
+    foreign: bool = False  #: another secret may fit, so it is not for us to say that it is forged
 
     def __str__(self) -> str:
         where = f" under {self.key}" if self.key else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from hypergraph.errors import CorruptPayload, UntrustedPayload
 from hypergraph.plan import Broken, Due, Frame, Phase, RunTree, TaskEnded
 from hypergraph.store.contract import Advance, Entry, TaskRecord
 from hypergraph.store.records import (
@@ -31,9 +32,16 @@ from hypergraph.store.records import (
 class JournalGap(Exception):
     """Entries are missing: read the journal from where the fold stands."""
 
+    def __init__(self, run_id: str, found: int) -> None:
+        super().__init__(run_id, found)
+        self.found = found  #: the entry that there was instead
+
 
 class RunFold:
-    """One run, up to entry `seq` of its journal."""
+    """One run, up to entry `seq` of its journal.
+
+    What is refused is not folded: the fold stands before it, and refuses it again.
+    """
 
     def __init__(self, run_id: str, sealer: Sealer, load_spec: Callable[[str], GraphSpec]) -> None:
         self.run_id = run_id
@@ -43,6 +51,7 @@ class RunFold:
         self.ended = 0  #: tasks that have ended
         self.failures = 0  #: tasks that have failed
         self.is_map = False  #: the run consists of a map: there is no plan to follow
+        self._epoch = 0  # of the latest commit or answer; there is no way back
         self._due: list[tuple[int, Due]] = []  # what fell due, by the entry that made it due
 
     def read(self, entries: Iterable[Entry]) -> None:
@@ -50,14 +59,22 @@ class RunFold:
 
         Raises:
             JournalGap: The next entry is not among them.
-            UntrustedPayload: An entry was not written by someone who holds the secret.
+            UntrustedPayload: An entry was not written by someone who holds the secret, or not for
+                this place.
+            CorruptPayload: An entry is not as the scripts write them.
         """
         for entry in entries:
             if entry.seq <= self.seq:
                 continue
             if entry.seq > self.seq + 1:
-                raise JournalGap(self.run_id, self.seq, entry.seq)
-            self._apply(entry)
+                raise JournalGap(self.run_id, entry.seq)
+            try:
+                due = self._apply(entry)
+            except (KeyError, ValueError) as error:
+                about = f"journal/{self.run_id}/{entry.seq}"
+                raise CorruptPayload(about, "an entry of the journal", repr(error)) from error
+            self.seq = entry.seq
+            self._take(due)
 
     def foresee(self, ended: TaskEnded) -> None:
         """Fold a commit that is not in the journal yet, as its next entry.
@@ -69,40 +86,58 @@ class RunFold:
 
     def start(self, spec: GraphSpec, start: Start) -> None:
         """Fold the first entry."""
+        due = self._begin(spec, start)
         self.seq = 1
+        self._take(due)
+
+    def _begin(self, spec: GraphSpec, start: Start) -> Sequence[Due]:
         self.spec = spec
         self.started = start
         self.tag = start.tag
         self.tree = RunTree(spec.plan, spec.bound, spec.seeds)
-        self._take(self.tree.start(start.inputs, start.max_iterations))
+        return self.tree.start(start.inputs, start.max_iterations)
 
-    def _apply(self, entry: Entry) -> None:
-        kind = entry.kind
-        if kind == "start" and not entry.fields["p"]:
-            self.seq, self.is_map = 1, True
-            return
-        if kind == "start":
-            start = self._sealer.open(Start, entry.fields["p"], self.run_id)
-            self.start(self._load_spec(start.graph), start)
-            return
-        self.seq = entry.seq
-        if kind in ("done", "fail"):
-            task = entry.fields["task"].decode()
-            epoch = entry.fields["ep"].decode()
-            report = self._sealer.open(Report, entry.fields["p"], self.run_id, task, epoch)
-            self.ended += 1
-            self.failures += kind == "fail"
-            self._take(self.tree.apply(to_ended(task, report)))
+    def _apply(self, entry: Entry) -> Sequence[Due]:
+        """Let an entry count, and return what fell due by it."""
+        kind, fields = entry.kind, entry.fields
+        if (kind == "start") != (entry.seq == 1):
+            raise self._misplaced(entry, "a run begins with its start, once")
+        if kind == "start" and not fields["p"]:
+            self.is_map = True
+        elif kind == "start":
+            start = self._sealer.open(Start, fields["p"], self.run_id)
+            return self._begin(self._load_spec(start.graph), start)
+        elif kind in ("done", "fail"):
+            task, epoch = fields["task"].decode(), fields["ep"].decode()
+            report = self._sealer.open(Report, fields["p"], self.run_id, task, epoch)
+            self._enter_epoch(entry, int(epoch))
+            return self._end(to_ended(task, report))
         elif kind == "crash":
-            payload = entry.fields["p"]
-            self._sealer.open_bytes("crash", payload, self.run_id)
-            self.ended += 1
-            self.failures += 1
-            self._take(self.tree.apply(TaskEnded(entry.fields["task"].decode(), error=entry)))
+            task = fields["task"].decode()
+            self._sealer.open_crash(fields["p"], self.run_id, task)
+            return self._end(TaskEnded(task, error=entry))
         elif kind == "answer":
-            epoch = entry.fields["ep"].decode()
-            answer = self._sealer.open(Answer, entry.fields["p"], self.run_id, epoch)
-            self._take(self.tree.answer(answer.value))
+            epoch = fields["ep"].decode()
+            answer = self._sealer.open(Answer, fields["p"], self.run_id, epoch)
+            self._enter_epoch(entry, int(epoch))
+            self._epoch += 1
+            return self.tree.answer(answer.value)
+        return ()
+
+    def _end(self, ended: TaskEnded) -> Sequence[Due]:
+        if self.tree.path_of(ended.task) is not None:
+            self.ended += 1
+            self.failures += ended.error is not None
+        return self.tree.apply(ended)
+
+    def _enter_epoch(self, entry: Entry, epoch: int) -> None:
+        """See that a signed entry is no copy of one from before the latest answer."""
+        if epoch < self._epoch:
+            raise self._misplaced(entry, f"it is of epoch {epoch}, and that is over")
+        self._epoch = epoch
+
+    def _misplaced(self, entry: Entry, reason: str) -> UntrustedPayload:
+        return UntrustedPayload(reason, f"journal/{self.run_id}/{entry.seq}")
 
     def _take(self, due: Sequence[Due]) -> None:
         self._due.extend((self.seq, task) for task in due)
@@ -123,7 +158,7 @@ class RunFold:
     @property
     def is_over(self) -> bool:
         """Whether the run has nothing left to do, for good or until it is answered."""
-        return self.tree.phase is not Phase.RUNNING
+        return not self.is_map and self.tree.phase is not Phase.RUNNING
 
     def advance(self, applied: int, note: Callable[[RunFold], tuple[str, bytes]]) -> Advance:
         """Return what follows from the journal since entry `applied`.

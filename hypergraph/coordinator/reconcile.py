@@ -5,23 +5,36 @@ who is alive and at the runs whose turn it is. What it finds missing it does its
 workers are reaped, journals that nobody decided on are decided on, tickets are sent for what is
 ready and held by nobody. Everything it does is guarded by the same compare-and-set as everybody
 else's work, so any number of reconcilers may run, and a repeat changes nothing.
+
+What cannot be trusted
+======================
+
+A journal that holds what nobody with the secret can have written there, or from which something is
+missing, cannot be followed any further. Waiting would not help, so whoever notices ends the run as
+failed, with an error that says so, and logs it. The same holds for a graph that is no longer what
+its digest says. But a payload that was sealed with *another* secret proves nothing: it may be this
+process that has the wrong one. Then the run is left alone, and the log says why.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
-from hypergraph.coordinator.fold import RunFold, make_end
-from hypergraph.errors import StoreError
+from hypergraph.coordinator.fold import JournalGap, RunFold, make_end
+from hypergraph.errors import CorruptPayload, PayloadError, StoreError, UntrustedPayload
 from hypergraph.store.blobs import DirectoryBlobs
 from hypergraph.store.contract import RunView, Ticked
 from hypergraph.store.depot import check_digest
-from hypergraph.store.records import End, GraphSpec, Sealer
+from hypergraph.store.records import Crash, End, GraphSpec, Sealer
 from hypergraph.store.redis import RedisStore
 from hypergraph.transport.tickets import Tickets
+from hypergraph.values.digest import digest
+from hypergraph.values.failure import pack_failure
 
 logger = logging.getLogger("hypergraph.coordinator")
 
@@ -30,6 +43,9 @@ SWEEP_EVERY_S = 60.0
 
 #: Between two looks for names of runs whose record has aged.
 PRUNE_EVERY_S = 10.0
+
+#: Folds of runs that a reconciler has looked at, kept for its next look.
+MOST_FOLDS = 32
 
 #: A task or item that killed this many workers fails.
 MOST_DEATHS = 3
@@ -73,37 +89,58 @@ class Coordinator:
         self.sealer = sealer
         self.tickets = tickets
         self.specs = specs
+        self._folds: OrderedDict[str, RunFold] = OrderedDict()
 
     def new_fold(self, run_id: str) -> RunFold:
         """Return the fold of a run of which nothing was read."""
         return RunFold(run_id, self.sealer, self.specs.load)
 
     def catch_up(self, fold: RunFold) -> None:
-        """Read the journal to its end."""
+        """Read the journal to its end.
+
+        Raises:
+            UntrustedPayload: It holds what nobody with the secret has written there.
+            CorruptPayload: Something is missing from it.
+        """
         while entries := self.store.read_journal(fold.run_id, fold.seq):
-            fold.read(entries)
+            try:
+                fold.read(entries)
+            except JournalGap as gap:
+                about = f"journal/{fold.run_id}"
+                raise CorruptPayload(about, str(fold.seq + 1), str(gap.found)) from gap
 
     def advance(self, fold: RunFold, applied: int) -> None:
-        """Add what follows from the journal, unless somebody was faster."""
+        """Add what follows from the journal. Whoever was faster may have read less of it."""
+        while applied < fold.seq and fold.has_news(applied):
+            if self._advance(fold, applied):
+                return
+            before, applied = applied, self.store.get_applied(fold.run_id)
+            if applied <= before:
+                return  # it has ended, or this fold is ahead of a journal that Redis has lost
+
+    def _advance(self, fold: RunFold, applied: int) -> bool:
         advance = fold.advance(applied, lambda f: make_end(f, self.sealer))
-        if self.store.advance(fold.run_id, advance) and advance.tasks:
-            counts: dict[str, int] = {}
-            for task in advance.tasks:
-                counts[task.queue] = counts.get(task.queue, 0) + 1
+        heard = self.store.advance(fold.run_id, advance)
+        if heard and advance.tasks:
+            counts = Counter(task.queue for task in advance.tasks)
             self.tickets.send_all((fold.run_id, queue, n) for queue, n in counts.items())
+        return heard
 
     def look_at(self, run_id: str) -> RunView:
-        """See that whatever a run lacks to go on happens. Returns the run as it was."""
+        """See that whatever a run lacks to go on happens. Returns the run as it was.
+
+        Raises:
+            UntrustedPayload: Its journal was sealed with a secret that this process does not know.
+        """
         view = self.store.inspect(run_id)
         if view.status != "running":
             self.store.retire([run_id])
+            self._folds.pop(run_id, None)
             return view
         if view.applied < view.seq:
-            fold = self.new_fold(run_id)
-            self.catch_up(fold)
-            if fold.has_news(view.applied):
-                self.advance(fold, view.applied)
-        self.tickets.send_all(
+            with self.judging(run_id):
+                self._decide(run_id, view.applied)
+        self.tickets.top_up(
             [
                 *((run_id, queue, ready) for queue, ready in view.ready.items() if ready),
                 *((run_id, map_.queue, 1) for map_ in view.maps if map_.open),
@@ -111,16 +148,50 @@ class Coordinator:
         )
         return view
 
+    def _decide(self, run_id: str, applied: int) -> None:
+        """Decide on what nobody has decided on. Folds are kept: the next look reads on."""
+        fold = self._folds.pop(run_id, None) or self.new_fold(run_id)
+        self.catch_up(fold)
+        self._folds[run_id] = fold
+        if len(self._folds) > MOST_FOLDS:
+            self._folds.popitem(last=False)
+        if fold.has_news(applied):
+            self.advance(fold, applied)
+        else:
+            self._advance(fold, applied)  # nothing follows; say so, and nobody else has to look
+
+    @contextmanager
+    def judging(self, run_id: str) -> Iterator[None]:
+        """End the run if what is read of it cannot be trusted; see the module's docstring.
+
+        Raises:
+            UntrustedPayload: What is read was sealed with a secret this process does not know.
+        """
+        try:
+            yield
+        except PayloadError as error:
+            if isinstance(error, UntrustedPayload) and error.foreign:
+                raise
+            self.give_up(run_id, error)
+
+    def give_up(self, run_id: str, error: Exception) -> None:
+        """End a run as failed that can never go on."""
+        logger.error("Run %s ends as failed, because it cannot go on: %s", run_id, error)
+        failure = pack_failure(error, node="", item=None, worker="", attempt=1)
+        key = digest(failure)
+        text = f"{type(error).__name__}: {error}"
+        note = self.sealer.seal(End(error=[key, len(failure)], text=text), run_id)
+        self.store.end(run_id, "failed", note, {key: failure})
+
     def reap(self, run_id: str, prefix: str, guilty: str, item: int, payload: bytes) -> None:
         """Take away what slots of a dead process hold in a run, and let others go on with it."""
-        sealed = self.sealer.seal_bytes("crash", payload, run_id)
-        reaped, dead = self.store.reap(run_id, prefix, guilty, item, MOST_DEATHS, sealed)
-        if reaped or dead:
-            self.look_at(run_id)
+        sealed = self.sealer.seal(Crash(guilty, item, payload), run_id)
+        self.store.reap(run_id, prefix, guilty, item, MOST_DEATHS, sealed)
+        self.look_at(run_id)
 
     def cancel(self, run_id: str, by: str) -> str:
         """End a run that has not ended. Returns the status it had."""
-        return self.store.cancel(run_id, self.sealer.seal(End(by=by), run_id))
+        return self.store.end(run_id, "cancelled", self.sealer.seal(End(by=by), run_id))
 
 
 class Reconciler:

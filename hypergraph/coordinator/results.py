@@ -32,7 +32,7 @@ def open_rows(
         KeyError: A large part of them has gone.
     """
     if sealed.startswith(_CRASH):
-        failure = payloads.sealer.open_bytes("crash", sealed[len(_CRASH) :], run_id)
+        failure = payloads.sealer.open_crash(sealed[len(_CRASH) :], run_id, map_, start)
         return iter([Row({}, failure, str(describe_failure(failure)["message"]))])
     data = payloads.open("results", sealed, run_id, map_, start)
     return unpack_rows(data, decode)

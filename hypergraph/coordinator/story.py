@@ -34,7 +34,7 @@ from hypergraph.errors import CorruptPayload, PayloadError, ResultExpired, Untru
 from hypergraph.plan import Plan, PlanNode
 from hypergraph.store.contract import Entry
 from hypergraph.store.facts import Lease, MapFacts, RunFacts, read_run
-from hypergraph.store.records import End, GraphSpec, ItemCount, Question, Report, Sealer
+from hypergraph.store.records import Crash, End, GraphSpec, ItemCount, Question, Report, Sealer
 from hypergraph.store.redis import RedisStore
 from hypergraph.values.digest import digest
 from hypergraph.values.failure import describe_failure
@@ -265,8 +265,7 @@ class _Reader:
     def _describe(self, fields: Mapping[str, bytes]) -> dict[str, Any]:
         """Return what a dead process's supervisor has left about it."""
         try:
-            data = self._sealer.open_bytes("crash", fields["p"], self._run_id)
-            return describe_failure(data)
+            return describe_failure(self._sealer.open(Crash, fields["p"], self._run_id).failure)
         except PayloadError:
             return {}
 

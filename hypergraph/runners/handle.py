@@ -265,8 +265,8 @@ class RunReader:
             return self._unpack(bytes(self._data[end.error[0]]))
         broken = end.broken or {}
         if "crash" in broken:
-            sealed = broken["p"]
-            return self._unpack(self._session.sealer.open_bytes("crash", sealed, self._run_id))
+            sealer = self._session.sealer
+            return self._unpack(sealer.open_crash(broken["p"], self._run_id, broken["crash"]))
         if broken.get("output"):
             return ConflictError(broken["output"], broken["nodes"])
         return InfiniteLoopError(broken.get("max_iterations", 0))

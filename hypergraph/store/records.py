@@ -13,7 +13,7 @@ or another task:
     start    "start"    namespace, run
     task     "task"     namespace, run, task
     commit   "commit"   namespace, run, task, epoch
-    crash    "crash"    namespace, run
+    crash    "crash"    namespace, run; it says which task or item it may end
     end      "end"      namespace, run
     map      "map"      namespace, run, map
     pause    "pause"    namespace, run
@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
+from hypergraph.errors import UntrustedPayload
 from hypergraph.plan import Plan
 from hypergraph.values.sign import Signer
 
@@ -156,6 +157,15 @@ class ItemCount(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Crash:
+    """What a task or an item fails with that has killed too many workers."""
+
+    unit: str  #: the task or the map that the process was in; "?" when nobody knows
+    item: int  #: of the map; -1 for a task, and when nobody knows
+    failure: bytes  #: packed
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """How a run ended."""
 
@@ -210,6 +220,7 @@ _RECORDS: dict[type[Any], str] = {
     Start: "start",
     Order: "task",
     Report: "commit",
+    Crash: "crash",
     End: "end",
     MapSpec: "map",
     Question: "pause",
@@ -237,6 +248,18 @@ class Sealer:
             UntrustedPayload: The signature does not fit the bytes and the context.
         """
         return cls(*msgpack.unpackb(self.open_bytes(_RECORDS[cls], sealed, *context)))
+
+    def open_crash(self, sealed: bytes, run_id: str, unit: str, item: int = -1) -> bytes:
+        """Return the packed failure of a task, or of an item of a map.
+
+        Raises:
+            UntrustedPayload: It was not sealed for this task or item.
+        """
+        crash: Crash = self.open(Crash, sealed, run_id)
+        if (crash.unit, crash.item) != (unit, item) and crash.unit != "?":
+            about = f"crash/{self._namespace}/{run_id}/{unit}"
+            raise UntrustedPayload(f"it was sealed for {crash.unit}", about)
+        return crash.failure
 
     def seal_bytes(self, kind: str, data: bytes, *context: str | int) -> bytes:
         """Return `data` signed as `kind` with its context."""

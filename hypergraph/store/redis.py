@@ -185,6 +185,12 @@ class RedisStore:
         args: list[Any] = [advance.start, *_advance_args(advance)]
         return int(self.link.script("advance", self.keys.run(run_id), *args)) == 1
 
+    def get_applied(self, run_id: str) -> int:
+        """Return how far a run's journal has been decided on; -1 if it is not in progress."""
+        key = self.keys.run(run_id)
+        status, applied = self.link.pipeline([("HMGET", key, "status", "applied")])[0]
+        return int(applied) if status == b"running" else -1
+
     def read_journal(self, run_id: str, after: int, count: int = 500) -> list[Entry]:
         """Return entries of a run's journal behind number `after`."""
         key = self.keys.run(run_id, "journal")
@@ -251,9 +257,18 @@ class RedisStore:
             _text(owner),
         )
 
-    def cancel(self, run_id: str, note: bytes) -> str:
-        """End a run that has not ended. Returns the status it had, or "gone"."""
-        return _text(self.link.script("cancel", self.keys.run(run_id), note)[0])
+    def end(
+        self, run_id: str, status: str, note: bytes, values: Mapping[str, bytes] | None = None
+    ) -> str:
+        """End a run that has not ended. Returns the status it had, or "gone".
+
+        Args:
+            status: How it ends: "cancelled", or "failed" if it can never go on.
+            note: The sealed End.
+            values: Digest -> bytes of what the note refers to.
+        """
+        pairs = _flat((values or {}).items())
+        return _text(self.link.script("end", self.keys.run(run_id), status, note, *pairs)[0])
 
     def answer(self, run_id: str, epoch: str, payload: bytes, digest: str, value: bytes) -> str:
         """Let a paused run go on. Returns the status it had: "paused" if this answer won.

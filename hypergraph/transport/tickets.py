@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +26,9 @@ ACTOR = "hypergraph_drain"
 
 #: Tickets sent for one run at a time, at most. A slot that finds more than it takes wakes another.
 MOST = 8
+
+#: A reconciler adds no tickets to a queue with so many, some 0.4 MB of them.
+MOST_WAITING = 1000
 
 
 class Tickets:
@@ -68,6 +71,25 @@ class Tickets:
         commands = [command for want in wanted for command in self.commands(*want)]
         if commands:
             self._link.pipeline(commands)
+
+    def top_up(self, wanted: Sequence[tuple[str, str, int]]) -> None:
+        """Send tickets for what (run, queue, count) may have lost its own.
+
+        Where tickets wait already, all slots are busy, and one more is enough for this run to get
+        its turn. Nobody may come for a long time: the queue must not grow with it.
+        """
+        if not wanted:
+            return
+        queues = list({queue: None for _, queue, _ in wanted})
+        lengths = self._link.pipeline(
+            [("LLEN", f"{self._keys.dramatiq}:{queue}") for queue in queues]
+        )
+        waiting = dict(zip(queues, map(int, lengths), strict=True))
+        self.send_all(
+            (run_id, queue, 1 if waiting[queue] else count)
+            for run_id, queue, count in wanted
+            if waiting[queue] < MOST_WAITING
+        )
 
     def check(self, run_id: str, queue: str, seal: str) -> None:
         """Refuse a ticket that nobody with the secret has written.

@@ -116,7 +116,7 @@ def _stranger(kind: str, context: Sequence[str | int], sealed: bytes) -> Untrust
         reason = f"it has seal version {sealed[0]}, and this process knows {VERSION[0]}"
     else:
         reason = f"it was sealed with another secret (key {sealed[1:_MAC_START].hex()})"
-    return UntrustedPayload(reason, _about(kind, context))
+    return UntrustedPayload(reason, _about(kind, context), foreign=True)
 
 
 def _about(kind: str, context: Sequence[str | int]) -> str:

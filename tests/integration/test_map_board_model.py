@@ -345,7 +345,7 @@ class Board(RuleBasedStateMachine):
             wanted = "failed" if self.stops or total else "partial"
         assert self.rig.status == wanted
         assert self.rig.lasting() == set()
-        self.rig.store.cancel(self.rig.run_id, NOTE)
+        self.rig.store.end(self.rig.run_id, "cancelled", NOTE)
         keys = [self.rig.store.keys.run(self.rig.run_id, part) for part in self.rig.ttls()]
         self.rig.store.link.client.delete(*keys)
 

@@ -37,7 +37,7 @@ def test_creating_again_with_the_same_token_repeats_the_answer(rig: Rig) -> None
 
 def test_creating_again_still_succeeds_when_the_run_has_ended(rig: Rig) -> None:
     rig.create("a")
-    rig.store.cancel("r1", NOTE)
+    rig.store.end("r1", "cancelled", NOTE)
 
     assert rig.create("a")
     assert rig.status == "cancelled"
@@ -68,7 +68,7 @@ def test_tasks_are_claimed_in_the_order_of_their_scores(rig: Rig) -> None:
 
 def test_times_are_whole_milliseconds(rig: Rig) -> None:
     rig.create("a")
-    rig.store.cancel("r1", NOTE)
+    rig.store.end("r1", "cancelled", NOTE)
 
     assert all(
         rig.meta[name].isdigit() and len(rig.meta[name]) == 13

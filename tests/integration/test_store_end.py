@@ -34,8 +34,8 @@ RECORD = {"meta", "journal", "end", "queues", "maps", "m:map:state", "m:map:jour
 def test_cancelling_says_what_the_run_was_and_changes_it_once(rig: Rig) -> None:
     rig.create("a")
 
-    assert [rig.store.cancel("r1", NOTE) for _ in range(2)] == ["running", "cancelled"]
-    assert rig.store.cancel("r2", NOTE) == "gone"
+    assert [rig.store.end("r1", "cancelled", NOTE) for _ in range(2)] == ["running", "cancelled"]
+    assert rig.store.end("r2", "cancelled", NOTE) == "gone"
     assert rig.store.wait_end("r1", 0) == ("cancelled", NOTE)
     assert rig.journal() == ["start", "end cancelled"]
     assert rig.meta["epoch"] == "2"
@@ -44,7 +44,7 @@ def test_cancelling_says_what_the_run_was_and_changes_it_once(rig: Rig) -> None:
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
 def test_terminal_states_never_change(rig: Rig, status: str) -> None:
     rig.create("a", end=(status, NOTE))
-    rig.store.cancel("r1", b"another note")
+    rig.store.end("r1", "cancelled", b"another note")
     rig.store.advance("r1", Advance(1, 2, (), ("completed", b"another note")))
 
     assert rig.store.wait_end("r1", 0) == (status, NOTE)
@@ -54,7 +54,7 @@ def test_terminal_states_never_change(rig: Rig, status: str) -> None:
 def test_after_cancelling_nothing_is_claimed_or_committed(rig: Rig) -> None:
     rig.create("a b")
     (claim,) = rig.claim(A)
-    rig.store.cancel("r1", NOTE)
+    rig.store.end("r1", "cancelled", NOTE)
 
     for slot, commits in ((A, [done(claim, d1=b"late")]), (B, [])):
         answer = rig.cycle(slot, *commits, want=9, epoch="1" if commits else "")
@@ -67,7 +67,7 @@ def test_after_cancelling_nothing_is_claimed_or_committed(rig: Rig) -> None:
 def test_after_cancelling_a_map_nothing_is_claimed_committed_or_fed(rig: Rig) -> None:
     rig.create_map([4], total=-1)
     claim = rig.claim_range(A, 2)
-    rig.store.cancel("r1", NOTE)
+    rig.store.end("r1", "cancelled", NOTE)
 
     assert rig.range(A, done_upto(claim), want=2, epoch="1").status == "stop"
     assert rig.feed(4, start=4, total=8) == "cancelled"
@@ -116,7 +116,7 @@ def _map_is_cancelled(rig: Rig) -> None:
     rig.claim_range(A, 2)
     rig.reap("w1/", BOARD, 0)
     rig.claim_range(A, 2)
-    rig.store.cancel("r1", NOTE)
+    rig.store.end("r1", "cancelled", NOTE)
     rig.range(A, epoch="1")
 
 
@@ -145,7 +145,7 @@ def _run_fails_while_an_inner_map_is_open(rig: Rig) -> None:
 
 def _run_is_cancelled_while_an_inner_map_is_open(rig: Rig) -> None:
     _open_inner_map(rig)
-    rig.store.cancel("r1", NOTE)
+    rig.store.end("r1", "cancelled", NOTE)
     rig.range("w5/c0/0", epoch="1", map_="a")
 
 
@@ -154,7 +154,7 @@ def _run_is_cancelled_while_an_inner_map_is_gathered(rig: Rig) -> None:
     rig.open_map(A, rig.claim(A)[0], [2])
     rig.range(A, done_upto(rig.claim_range(A, 2, map_="a")), map_="a")
     (gather,) = rig.claim(B)
-    rig.store.cancel("r1", NOTE)
+    rig.store.end("r1", "cancelled", NOTE)
     rig.cycle(B, done(gather), epoch="1")
 
 
@@ -163,7 +163,7 @@ def _worker_dies_before_an_inner_map_is_gathered(rig: Rig) -> None:
     rig.open_map(A, rig.claim(A)[0], [2])
     rig.claim_range(A, 2, map_="a")
     rig.reap("w1/", "a", 1)
-    rig.store.cancel("r1", NOTE)
+    rig.store.end("r1", "cancelled", NOTE)
 
 
 def _run_completes_after_an_inner_map(rig: Rig) -> None:
@@ -197,7 +197,7 @@ def _run_is_cancelled_while_it_is_paused(rig: Rig) -> None:
     rig.create("a")
     (claim,) = rig.claim(A)
     rig.cycle(A, done(claim), advance=Advance(1, 2, (), ("paused", b"a question")))
-    rig.store.cancel("r1", NOTE)
+    rig.store.end("r1", "cancelled", NOTE)
 
 
 ENDS: list[Callable[[Rig], None]] = [
@@ -273,7 +273,7 @@ def _come_late(rig: Rig) -> None:
         "r1", slot=A, epoch="1", worker="w1", task="a", attempt="1", module="m", live=["w2"]
     )
     store.answer("r1", "1", b"late", "d1", b"late")
-    store.cancel("r1", b"late")
+    store.end("r1", "cancelled", b"late")
     store.forget("r1")
     store.inspect("r1")
 

@@ -81,7 +81,7 @@ def test_a_full_redis_lets_runs_be_cancelled_and_forgotten(own_store: RedisStore
     rig.create("a", values={"d1": b"one"})
     fill(own_store)
 
-    assert own_store.cancel("r1", NOTE) == "running"
+    assert own_store.end("r1", "cancelled", NOTE) == "running"
     own_store.forget("r1")
     assert own_store.get_values("r1", ["d1"]) == [None]
 

@@ -441,7 +441,7 @@ def test_a_zombie_cannot_open_a_map(rig: Rig) -> None:
 def test_a_map_is_not_opened_in_a_run_that_has_ended(rig: Rig) -> None:
     rig.create("a")
     (claim,) = rig.claim(A)
-    rig.store.cancel("r1", NOTE)
+    rig.store.end("r1", "cancelled", NOTE)
 
     assert not rig.open_map(A, claim, [2])
     assert rig.lasting() == set()

@@ -86,7 +86,7 @@ def test_reaping_one_slot_leaves_slots_alone_whose_names_begin_like_it(rig: Rig)
 def test_reaping_in_a_run_that_has_ended_changes_nothing(rig: Rig) -> None:
     rig.create("a")
     rig.claim(A)
-    rig.store.cancel("r1", NOTE)
+    rig.store.end("r1", "cancelled", NOTE)
     before = set(snapshot(rig.store))
 
     assert rig.reap("w1/", "a") == (0, 0)
