@@ -48,7 +48,7 @@ class RedisServer:
         self.address = free_port() if tcp else _socket_in(self.directory)
         self.url = self.address.url(self.password)
         self._settings = dict(settings or {})
-        self._binary = _real_server()
+        self._binary = real_server()
         self._server: Guarded | None = None
         self.version = self.start()
 
@@ -127,7 +127,8 @@ def _socket_in(directory: Path) -> Address:
     return address
 
 
-def _real_server() -> str:
+def real_server() -> str:
+    """Return the path of a Redis server of this machine."""
     for candidate in find_candidates():
         if candidate.kind != "fakeredis":
             return candidate.command[0]
