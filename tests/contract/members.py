@@ -30,7 +30,7 @@ class Member:
     """A runner, called in the same way whatever it is."""
 
     name: str
-    make: type[BaseRunner]
+    make: Callable[[], BaseRunner]  #: may return the same one every time
     awaits: bool = False  #: it runs async nodes
     pauses: bool = False  #: it runs graphs with interrupts
     is_local: bool = True  #: nodes run in this process, so that they share objects with the test
