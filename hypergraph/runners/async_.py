@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from hypergraph.graph import Graph
 from hypergraph.nodes import FunctionNode, GraphNode, IfElseNode, InterruptNode, RouteNode
 from hypergraph.runners import base
-from hypergraph.runners.inprocess import Call, InProcessRunner, all_delivered, delivered
+from hypergraph.runners.inprocess import InProcessRunner, Request, all_delivered, delivered
 from hypergraph.runners.result import MapResult, RunResult
 from hypergraph.runners.together import TOGETHER, limited
 from hypergraph.runners.waiting import Soon, T, Way
@@ -87,9 +87,11 @@ class AsyncRunner(InProcessRunner):
             MissingInputError: An input without a value.
             ValueError: An input given twice, or a dotted name that leads nowhere.
         """
-        call = Call(graph, values, inputs, select, max_iterations, error_handling, event_processors)
+        asked = Request(
+            graph, values, inputs, select, max_iterations, error_handling, event_processors
+        )
         with limited(max_concurrency):
-            return delivered(await _awaited(self._run(call)), call.raises)
+            return delivered(await _awaited(self._run(asked)), asked.raises)
 
     async def map(
         self,
@@ -130,11 +132,13 @@ class AsyncRunner(InProcessRunner):
             ValueError: Lists of unequal lengths, an unknown mode, an input given twice, or a
                 dotted name that leads nowhere.
         """
-        call = Call(graph, values, inputs, select, max_iterations, error_handling, event_processors)
+        asked = Request(
+            graph, values, inputs, select, max_iterations, error_handling, event_processors
+        )
         with limited(max_concurrency):
-            got = self._map(call, map_over, map_mode, max_concurrency)
+            got = self._map(asked, map_over, map_mode, max_concurrency)
             try:
-                return all_delivered(await _awaited(got), call.raises)
+                return all_delivered(await _awaited(got), asked.raises)
             finally:
                 del got
 

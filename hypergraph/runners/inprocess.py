@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Call:
+class Request:
     """What was asked of `run` or `map`, as the user gave it."""
 
     graph: Graph
@@ -46,7 +46,7 @@ class Call:
 
     @property
     def selected(self) -> Sequence[str] | None:
-        """The outputs asked for in this call."""
+        """The outputs that this call asks for, None for the usual ones."""
         return [self.select] if isinstance(self.select, str) else self.select
 
     @property
@@ -60,48 +60,48 @@ class InProcessRunner(base.BaseRunner):
 
     _way: ClassVar[Way]
 
-    def _run(self, call: Call) -> Soon[RunResult]:
+    def _run(self, asked: Request) -> Soon[RunResult]:
         """Run a graph once, and return its result whether or not it failed."""
-        given = base.gather(call.values, call.inputs, base.RUN_OPTIONS)
-        base.check_error_handling(call.error_handling)
-        prepared = self._prepare(call, given, base.check_graph)
-        if call.event_processors:
-            outcome = start(self._observe(call, partial(prepared.start, given)))
+        given = base.gather(asked.values, asked.inputs, base.RUN_OPTIONS)
+        base.check_error_handling(asked.error_handling)
+        prepared = self._prepare(asked, given, base.check_graph)
+        if asked.event_processors:
+            outcome = start(self._observe(asked, partial(prepared.start, given)))
         else:
             outcome = prepared.start(given)
         try:
-            return then(outcome, lambda outcome: _as_result(call, outcome, prepared))
+            return then(outcome, lambda outcome: _as_result(asked, outcome, prepared))
         finally:
             del outcome
 
     def _map(
         self,
-        call: Call,
+        asked: Request,
         map_over: str | Sequence[str],
         map_mode: str,
         width: int | None = None,
     ) -> Soon[MapResult]:
         """Run a graph for every item, and return what came of those that were begun."""
-        given = base.gather(call.values, call.inputs, base.MAP_OPTIONS)
-        base.check_error_handling(call.error_handling)
-        base.check_map(self, call.graph)
+        given = base.gather(asked.values, asked.inputs, base.MAP_OPTIONS)
+        base.check_error_handling(asked.error_handling)
+        base.check_map(self, asked.graph)
         items = split(given, map_over, map_mode)
         if items.is_sized and not len(items):
-            return MapResult(outputs=selection(call.graph, call.selected))
-        prepared = self._prepare(call, given, base.check_map)
+            return MapResult(outputs=selection(asked.graph, asked.selected))
+        prepared = self._prepare(asked, given, base.check_map)
 
         def begin(around: Around | None = None) -> Soon[list[Outcome]]:
-            return start(running_each(self._way, prepared, items, call.raises, width, around))
+            return start(running_each(self._way, prepared, items, asked.raises, width, around))
 
-        outcomes = start(self._observe(call, begin)) if call.event_processors else begin()
+        outcomes = start(self._observe(asked, begin)) if asked.event_processors else begin()
         try:
-            return then(outcomes, lambda outcomes: _as_results(call, outcomes, prepared))
+            return then(outcomes, lambda outcomes: _as_results(asked, outcomes, prepared))
         finally:
             del outcomes
 
     def _prepare(
         self,
-        call: Call,
+        asked: Request,
         given: Mapping[str, Any],
         check_graph: Callable[[base.BaseRunner, Graph], None],
     ) -> Prepared:
@@ -109,9 +109,9 @@ class InProcessRunner(base.BaseRunner):
 
         What was found to be fine is not looked at again.
         """
-        graph, selected = call.graph, call.selected
+        graph, selected = asked.graph, asked.selected
         chosen = None if selected is None else tuple(selected)
-        is_observed = bool(call.event_processors)
+        is_observed = bool(asked.event_processors)
         names = frozenset(given)
         key: Any = (
             "call",
@@ -119,7 +119,7 @@ class InProcessRunner(base.BaseRunner):
             check_graph,
             names,
             chosen,
-            call.max_iterations,
+            asked.max_iterations,
             is_observed,
         )
         known: Prepared | None = graph._cache.get(key)
@@ -133,7 +133,7 @@ class InProcessRunner(base.BaseRunner):
             graph,
             names,
             select=chosen,
-            max_iterations=call.max_iterations,
+            max_iterations=asked.max_iterations,
             way=self._way,
             is_observed=is_observed,
         )
@@ -141,16 +141,16 @@ class InProcessRunner(base.BaseRunner):
             graph._cache[key] = prepared
         return prepared
 
-    def _observe(self, call: Call, begin: Callable[[Around], Any]) -> Going[Any]:
+    def _observe(self, asked: Request, begin: Callable[[Around], Any]) -> Going[Any]:
         """Begin what was asked for, and tell its observers of it.
 
         Args:
-            call: What was asked for.
+            asked: What was asked for.
             begin: Begins it, given what it lies in.
         """
         from hypergraph.events import EventDispatcher  # only who observes loads it
 
-        dispatcher = EventDispatcher(call.event_processors)
+        dispatcher = EventDispatcher(asked.event_processors)
         waits = self._way.waits and dispatcher.is_awaited
         try:
             got = begin(Around(dispatcher.emit_async if waits else dispatcher.emit))
@@ -167,16 +167,16 @@ class InProcessRunner(base.BaseRunner):
             del got
 
 
-def _as_result(call: Call, outcome: Outcome, prepared: Prepared) -> RunResult:
+def _as_result(asked: Request, outcome: Outcome, prepared: Prepared) -> RunResult:
     result = outcome.as_result()
     if result.error is not None:
         annotate(result.error, run_id=result.run_id, path=outcome.path)
-    elif call.has_selection and result.pause is None:
+    elif asked.has_selection and result.pause is None:
         base.warn_of_lacking(prepared.selected, [result])
     return result
 
 
-def _as_results(call: Call, outcomes: list[Outcome], prepared: Prepared) -> MapResult:
+def _as_results(asked: Request, outcomes: list[Outcome], prepared: Prepared) -> MapResult:
     results = MapResult(outputs=prepared.selected)
     for index, outcome in enumerate(outcomes):
         result = outcome.as_result(index)
@@ -184,7 +184,7 @@ def _as_results(call: Call, outcomes: list[Outcome], prepared: Prepared) -> MapR
         if result.error is not None:
             annotate(result.error, run_id=result.run_id, path=outcome.path, item=index)
     outcomes.clear()  # rule 3 of `hypergraph.runners.waiting`
-    if call.has_selection:
+    if asked.has_selection:
         base.warn_of_lacking(prepared.selected, results)
     return results
 

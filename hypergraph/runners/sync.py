@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from hypergraph.graph import Graph
 from hypergraph.nodes import FunctionNode, GraphNode, IfElseNode, RouteNode
 from hypergraph.runners import base
-from hypergraph.runners.inprocess import Call, InProcessRunner, all_delivered, delivered
+from hypergraph.runners.inprocess import InProcessRunner, Request, all_delivered, delivered
 from hypergraph.runners.result import MapResult, RunResult
 from hypergraph.runners.waiting import IN_TURN, Way
 
@@ -68,8 +68,10 @@ class SyncRunner(InProcessRunner):
             MissingInputError: An input without a value.
             ValueError: An input given twice, or a dotted name that leads nowhere.
         """
-        call = Call(graph, values, inputs, select, max_iterations, error_handling, event_processors)
-        return delivered(cast(RunResult, self._run(call)), call.raises)
+        asked = Request(
+            graph, values, inputs, select, max_iterations, error_handling, event_processors
+        )
+        return delivered(cast(RunResult, self._run(asked)), asked.raises)
 
     def map(
         self,
@@ -107,6 +109,8 @@ class SyncRunner(InProcessRunner):
             ValueError: Lists of unequal lengths, an unknown mode, an input given twice, or a
                 dotted name that leads nowhere.
         """
-        call = Call(graph, values, inputs, select, max_iterations, error_handling, event_processors)
+        asked = Request(
+            graph, values, inputs, select, max_iterations, error_handling, event_processors
+        )
         # Held by no name here: see `delivered`.
-        return all_delivered(cast(MapResult, self._map(call, map_over, map_mode)), call.raises)
+        return all_delivered(cast(MapResult, self._map(asked, map_over, map_mode)), asked.raises)
