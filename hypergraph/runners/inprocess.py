@@ -64,7 +64,7 @@ class InProcessRunner(base.BaseRunner):
         """Run a graph once, and return its result whether or not it failed."""
         given = base.gather(asked.values, asked.inputs, base.RUN_OPTIONS)
         base.check_error_handling(asked.error_handling)
-        prepared = self._prepare(asked, given, base.check_graph)
+        prepared = self._prepare(asked, given)
         if asked.event_processors:
             outcome = start(self._observe(asked, partial(prepared.start, given)))
         else:
@@ -88,7 +88,7 @@ class InProcessRunner(base.BaseRunner):
         items = split(given, map_over, map_mode)
         if items.is_sized and not len(items):
             return MapResult(outputs=selection(asked.graph, asked.selected))
-        prepared = self._prepare(asked, given, base.check_map)
+        prepared = self._prepare(asked, given)
 
         def begin(around: Around | None = None) -> Soon[list[Outcome]]:
             return start(running_each(self._way, prepared, items, asked.raises, width, around))
@@ -99,12 +99,7 @@ class InProcessRunner(base.BaseRunner):
         finally:
             del outcomes
 
-    def _prepare(
-        self,
-        asked: Request,
-        given: Mapping[str, Any],
-        check_graph: Callable[[base.BaseRunner, Graph], None],
-    ) -> Prepared:
+    def _prepare(self, asked: Request, given: Mapping[str, Any]) -> Prepared:
         """Check what was asked for, and return the graph ready to run.
 
         What was found to be fine is not looked at again.
@@ -113,19 +108,12 @@ class InProcessRunner(base.BaseRunner):
         chosen = None if selected is None else tuple(selected)
         is_observed = bool(asked.event_processors)
         names = frozenset(given)
-        key: Any = (
-            "call",
-            type(self),
-            check_graph,
-            names,
-            chosen,
-            asked.max_iterations,
-            is_observed,
-        )
+        limit = asked.max_iterations
+        key: Any = ("call", type(self), names, chosen, limit, is_observed)
         known: Prepared | None = graph._cache.get(key)
         if known is not None:
             return known
-        check_graph(self, graph)
+        base.check_graph(self, graph)
         unknown = base.check_inputs(graph, given)
         if unknown:
             base.warn_of_unknown(unknown)
@@ -133,7 +121,7 @@ class InProcessRunner(base.BaseRunner):
             graph,
             names,
             select=chosen,
-            max_iterations=asked.max_iterations,
+            max_iterations=limit,
             way=self._way,
             is_observed=is_observed,
         )
