@@ -99,14 +99,12 @@ class Loop(Prepared):
             broken[index] = got.error
             return Failed(index)
         outputs, chosen = got
-        changed = tuple(
-            name
-            for name, value in outputs.items()
-            if name not in state or differs(state[name], value)
-        )
-        for name in changed:
-            state[name] = outputs[name]
-        return Succeeded(index, changed, chosen)
+        changed = []
+        for name, value in outputs.items():
+            if name not in state or differs(state[name], value):
+                state[name] = value
+                changed.append(name)
+        return Succeeded(index, tuple(changed), chosen)
 
     def _outcome(
         self,
