@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hypergraph.store.blobs import SHARED_TTL_S, open_blobs
 from hypergraph.store.contract import (
     Advance,
     Claim,
@@ -21,18 +20,9 @@ from hypergraph.store.contract import (
     Ranged,
     RunView,
     TaskRecord,
-    Ticked,
 )
-from hypergraph.store.keys import Keys
-from hypergraph.store.link import Link, load_script, script_command
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _pairs(flat: Sequence[Any]) -> dict[str, bytes]:
-    return {_text(flat[i]): flat[i + 1] for i in range(0, len(flat), 2)}
+from hypergraph.store.link import script_command
+from hypergraph.store.namespace import NamespaceStore, flat, pairs_of, text_of
 
 
 def _entries(raw: Iterable[Any]) -> list[Entry]:
@@ -40,30 +30,20 @@ def _entries(raw: Iterable[Any]) -> list[Entry]:
     entries = []
     for entry_id, fields in raw:
         named = (
-            {_text(k): v for k, v in fields.items()} if isinstance(fields, dict) else _pairs(fields)
+            {text_of(k): v for k, v in fields.items()}
+            if isinstance(fields, dict)
+            else pairs_of(fields)
         )
-        entries.append(Entry(int(_text(entry_id).partition("-")[0]), named))
+        entries.append(Entry(int(text_of(entry_id).partition("-")[0]), named))
     return entries
 
 
-class RedisStore:
+class RedisStore(NamespaceStore):
     """Holds runs, maps and worker registrations of one namespace.
 
     Every method may be called again with the same arguments when its caller does not know whether
     it happened: the second call changes nothing and answers the same.
     """
-
-    def __init__(self, link: Link, namespace: str = "default", blobs: str | None = None) -> None:
-        """Open a namespace.
-
-        Args:
-            link: The way to its Redis.
-            namespace: Its name.
-            blobs: Where large values lie; see `open_blobs`.
-        """
-        self.link = link
-        self.keys = Keys(namespace)
-        self.blobs = open_blobs(blobs, link, self.keys)
 
     # -- runs -------------------------------------------------------------------------------
 
@@ -104,10 +84,10 @@ class RedisStore:
         Returns:
             False when the id is taken.
         """
-        args: list[Any] = [token, len(meta), *_flat(meta.items()), start]
-        args += [len(values), *_flat(values.items())]
+        args: list[Any] = [token, len(meta), *flat(meta.items()), start]
+        args += [len(values), *flat(values.items())]
         args += [len(blobs), *blobs]
-        args += [len(tasks), *_flat((task.task, task.to_bytes()) for task in tasks)]
+        args += [len(tasks), *flat((task.task, task.to_bytes()) for task in tasks)]
         if map_ is None:
             args += [""]
         else:
@@ -149,7 +129,7 @@ class RedisStore:
         args: list[Any] = [slot, epoch, call, want, queue, after, len(commits)]
         for commit in commits:
             args += [commit.task, commit.attempt, commit.kind, commit.payload]
-            args += [len(commit.values), *_flat(commit.values.items())]
+            args += [len(commit.values), *flat(commit.values.items())]
         if advance is None:
             args.append("")
         else:
@@ -159,15 +139,15 @@ class RedisStore:
             answer = self.link.pipeline([*before, command])[-1]
         else:
             answer = self.link.script("cycle", self.keys.run(run_id), *args)
-        status = _text(answer[0])
+        status = text_of(answer[0])
         if status != "ok":
-            return Cycled(status, _text(answer[1]) if len(answer) > 1 else "")
+            return Cycled(status, text_of(answer[1]) if len(answer) > 1 else "")
         _, epoch_, seq, applied, accepted, advanced, replayed, others, ready, claims, log, maps = (
             answer
         )
         return Cycled(
             status,
-            _text(epoch_),
+            text_of(epoch_),
             int(seq),
             int(applied),
             int(accepted),
@@ -175,9 +155,9 @@ class RedisStore:
             bool(replayed),
             int(others),
             int(ready),
-            [Claim(_text(c[0]), _text(c[1]), c[2], c[3]) for c in claims],
+            [Claim(text_of(c[0]), text_of(c[1]), c[2], c[3]) for c in claims],
             _entries(log),
-            [_text(m) for m in maps],
+            [text_of(m) for m in maps],
         )
 
     def advance(self, run_id: str, advance: Advance) -> bool:
@@ -220,11 +200,6 @@ class RedisStore:
             return "end"
         return found[journal][-1] if journal in found else after
 
-    def get_meta(self, run_id: str) -> dict[str, bytes]:
-        """Return a run's `meta`; {} when there is no such run."""
-        raw = self.link.pipeline([("HGETALL", self.keys.run(run_id))])[0]
-        return {_text(k): v for k, v in raw.items()} if isinstance(raw, dict) else _pairs(raw)
-
     def get_values(self, run_id: str, digests: Sequence[str]) -> list[bytes | None]:
         """Return values of a run by digest; None for what is gone."""
         if not digests:
@@ -240,7 +215,7 @@ class RedisStore:
     def inspect(self, run_id: str) -> RunView:
         """Return what a reconciler has to see of a run."""
         answer = self.link.script("inspect", self.keys.run(run_id))
-        status = _text(answer[0])
+        status = text_of(answer[0])
         if status == "gone":
             return RunView(status)
         _, seq, applied, ready, slots, maps, owner = answer
@@ -248,13 +223,13 @@ class RedisStore:
             status,
             int(seq),
             int(applied),
-            {name: int(n) for name, n in _pairs(ready).items()},
-            [_text(slot) for slot in slots],
+            {name: int(n) for name, n in pairs_of(ready).items()},
+            [text_of(slot) for slot in slots],
             [
-                MapView(_text(maps[i]), int(maps[i + 1]), _text(maps[i + 2]), int(maps[i + 3]))
+                MapView(text_of(maps[i]), int(maps[i + 1]), text_of(maps[i + 2]), int(maps[i + 3]))
                 for i in range(0, len(maps), 4)
             ],
-            _text(owner),
+            text_of(owner),
         )
 
     def end(
@@ -267,8 +242,8 @@ class RedisStore:
             note: The sealed End.
             values: Digest -> bytes of what the note refers to.
         """
-        pairs = _flat((values or {}).items())
-        return _text(self.link.script("end", self.keys.run(run_id), status, note, *pairs)[0])
+        pairs = flat((values or {}).items())
+        return text_of(self.link.script("end", self.keys.run(run_id), status, note, *pairs)[0])
 
     def answer(self, run_id: str, epoch: str, payload: bytes, digest: str, value: bytes) -> str:
         """Let a paused run go on. Returns the status it had: "paused" if this answer won.
@@ -279,7 +254,7 @@ class RedisStore:
         listing = ("ZADD", self.keys.active, 0, run_id)
         key = self.keys.run(run_id)
         answer = script_command("answer", key, epoch, payload, digest, value)
-        return _text(self.link.pipeline([listing, answer, listing])[1][0])
+        return text_of(self.link.pipeline([listing, answer, listing])[1][0])
 
     def set_free(self, run_id: str, total: int) -> None:
         """Let a map of `total` items go on without the client that fed it."""
@@ -305,7 +280,7 @@ class RedisStore:
         """Note that a worker cannot load a task. Returns whether some other worker still may."""
         key = self.keys.run(run_id)
         args = (slot, epoch, worker, task, attempt, module, *live)
-        return _text(self.link.script("refuse", key, *args)) == "back"
+        return text_of(self.link.script("refuse", key, *args)) == "back"
 
     def reap(
         self, run_id: str, prefix: str, guilty: str, item: int, limit: int, payload: bytes
@@ -323,7 +298,7 @@ class RedisStore:
         """
         key = self.keys.run(run_id)
         answer = self.link.script("reap", key, prefix, guilty, item, limit, payload)
-        if _text(answer[0]) != "running":
+        if text_of(answer[0]) != "running":
             return 0, 0
         reaped, dead = int(answer[1]), int(answer[2])
         for map_ in self.inspect(run_id).maps:
@@ -354,17 +329,17 @@ class RedisStore:
         for commit in commits:
             args += [commit.range, commit.attempt, commit.upto, commit.payload]
             args += [commit.failures, commit.first_failed, commit.busy_us, commit.errors]
-            args += [len(commit.values), *_flat(commit.values.items())]
+            args += [len(commit.values), *flat(commit.values.items())]
         answer = self.link.script("range", self.keys.run(run_id), *args)
-        status = _text(answer[0])
+        status = text_of(answer[0])
         if status != "ok":
             return Ranged(status)
         _, epoch_, accepted, left, slots, claim = answer
         claimed = None
         if claim:
             start, stop, attempt, page_, data = claim
-            claimed = RangeClaim(int(start), int(stop), _text(attempt), _text(page_), data)
-        return Ranged(status, _text(epoch_), int(accepted), int(left), int(slots), claimed)
+            claimed = RangeClaim(int(start), int(stop), text_of(attempt), text_of(page_), data)
+        return Ranged(status, text_of(epoch_), int(accepted), int(left), int(slots), claimed)
 
     def open_map(
         self,
@@ -382,7 +357,7 @@ class RedisStore:
     ) -> bool:
         """Turn a task that `slot` holds into a map over its inputs."""
         args: list[Any] = [map_, slot, epoch, map_, attempt, gather.to_bytes(), gather.queue]
-        args += [total, int(stops), spec, len(pages), *_flat(pages)]
+        args += [total, int(stops), spec, len(pages), *flat(pages)]
         return int(self.link.script("open_map", self.keys.run(run_id), *args)) == 1
 
     def map_spec(self, run_id: str, map_: str) -> bytes | None:
@@ -399,8 +374,8 @@ class RedisStore:
         args = (map_, start, items, data, "" if total is None else total)
         answer = self.link.script("feed", key, *args)
         if len(answer) == 1:
-            return Fed(_text(answer[0]))
-        return Fed(_text(answer[0]), *(int(n or 0) for n in answer[1:]))
+            return Fed(text_of(answer[0]))
+        return Fed(text_of(answer[0]), *(int(n or 0) for n in answer[1:]))
 
     def collect(
         self,
@@ -425,159 +400,15 @@ class RedisStore:
         key = self.keys.run(run_id)
         answer = self.link.script("collect", key, map_, start, count, forget, read)
         if len(answer) == 1:
-            return Collected(_text(answer[0]))
+            return Collected(text_of(answer[0]))
         status, out, *numbers = answer
         ranges = [
             (int(out[i]), out[i + 1]) for i in range(0, len(out), 2) if out[i + 1] is not None
         ]
-        return Collected(_text(status), ranges, *(int(n or 0) for n in numbers))
-
-    # -- what is shared by content ------------------------------------------------------------
-
-    def put_code(self, blobs: Mapping[str, bytes]) -> None:
-        """Store blobs by digest for a day."""
-        self.link.pipeline(
-            [("SET", self.keys.code(d), data, "EX", SHARED_TTL_S) for d, data in blobs.items()]
-        )
-
-    def touch_code(self, digests: Sequence[str]) -> list[str]:
-        """Keep blobs for another day. Returns those that are not there."""
-        replies = self.link.pipeline(
-            [("EXPIRE", self.keys.code(digest), SHARED_TTL_S) for digest in digests]
-        )
-        return [digest for digest, known in zip(digests, replies, strict=True) if not int(known)]
-
-    def get_code(self, digest: str) -> bytes | None:
-        """Return a blob, or None."""
-        found: bytes | None = self.link.pipeline([("GET", self.keys.code(digest))])[0]
-        return found
-
-    # -- workers, clients, ticks --------------------------------------------------------------
-
-    def beat(self, worker: str, lease_s: float, info: Mapping[str, str | int]) -> None:
-        """Say that a worker host is alive, and what it is."""
-        text, sha = load_script("heartbeat")
-        keys = (self.keys.workers, self.keys.worker(worker))
-        args = (worker, int(lease_s * 1000), *_flat(info.items()))
-        del sha
-        self.link.insist(lambda: self.link.client.eval(text, 2, *keys, *args))
-
-    def beat_client(self, client: str, lease_s: float) -> None:
-        """Say that a client is alive."""
-        self.link.pipeline([("SET", self.keys.client(client), "1", "PX", int(lease_s * 1000))])
-
-    def is_client_alive(self, client: str) -> bool:
-        """Whether a client has said so within its lease."""
-        return bool(self.link.pipeline([("EXISTS", self.keys.client(client))])[0])
-
-    def tick(self, lease_s: float, every_s: float) -> Ticked:
-        """Return what a reconciler has to see to now."""
-        text, _ = load_script("tick")
-        keys = (self.keys.tick, self.keys.workers, self.keys.active)
-        answer: Any = self.link.insist(
-            lambda: self.link.client.eval(
-                text, 3, *keys, str(int(lease_s * 1000)), str(int(every_s * 1000))
-            )
-        )
-        _, live, dead, runs, quiet = answer
-        live, dead, runs = ([_text(x) for x in names] for names in (live, dead, runs))
-        return Ticked(live, dead, runs, bool(quiet))
-
-    def find_unlisted(self, workers: Sequence[str]) -> list[str]:
-        """Return those of `workers` that are on no list: buried, or never heard of."""
-        scores = self.link.pipeline([("ZSCORE", self.keys.workers, worker) for worker in workers])
-        return [worker for worker, score in zip(workers, scores, strict=True) if score is None]
-
-    def workers(self, lease_s: float = 5.0) -> dict[str, dict[str, str]]:
-        """Return live worker hosts: id -> what they said of themselves."""
-        now_s, now_us = self.link.pipeline([("TIME",)])[0]
-        oldest = int(now_s) * 1000 + int(now_us) // 1000 - int(lease_s * 1000)
-        ids = self.link.pipeline(
-            [("ZRANGEBYSCORE", self.keys.workers, oldest, "+inf", "LIMIT", 0, 1000)]
-        )[0]
-        raw = self.link.pipeline([("HGETALL", self.keys.worker(_text(i))) for i in ids])
-        found = {}
-        for worker, info in zip(ids, raw, strict=True):
-            pairs = info if isinstance(info, dict) else _pairs(info)
-            if pairs:
-                found[_text(worker)] = {_text(k): _text(v) for k, v in pairs.items()}
-        return found
-
-    def hold(self, worker: str, slot: str, run_id: str) -> None:
-        """Note that a slot of a worker may hold a lease in a run, before it does."""
-        self.link.pipeline(self.holding(worker, slot, run_id, None))
-
-    def unhold(self, worker: str, slot: str, run_id: str) -> None:
-        """Take back `hold`: the slot holds nothing in the run."""
-        self.link.pipeline([("SREM", self.keys.held(worker), f"{slot} {run_id}")])
-
-    def holding(
-        self, worker: str, slot: str, run_id: str, left: str | None
-    ) -> list[tuple[Any, ...]]:
-        """Return the commands of `hold`, for who sends something else along with them.
-
-        What is noted too long does no harm.
-
-        Args:
-            left: The run that the slot was in before; it holds nothing there any more.
-        """
-        key = self.keys.held(worker)
-        commands: list[tuple[Any, ...]] = [("SADD", key, f"{slot} {run_id}")]
-        if left is not None and left != run_id:
-            commands.append(("SREM", key, f"{slot} {left}"))
-        return commands
-
-    def held(self, worker: str) -> list[tuple[str, str]]:
-        """Return (slot, run) for every slot of a worker that may hold a lease in a run."""
-        found = []
-        for member in self.link.pipeline([("SMEMBERS", self.keys.held(worker))])[0]:
-            slot, _, run_id = _text(member).partition(" ")
-            found.append((slot, run_id))
-        return found
-
-    def bury(self, worker: str) -> None:
-        """Remove a worker that has been reaped from every list."""
-        self.link.pipeline(
-            [
-                ("ZREM", self.keys.workers, worker),
-                ("DEL", self.keys.held(worker)),
-                ("DEL", self.keys.worker(worker)),
-            ]
-        )
-
-    def retire(self, run_ids: Sequence[str]) -> None:
-        """Take ended runs off the list that reconcilers look at."""
-        if run_ids:
-            self.link.pipeline([("ZREM", self.keys.active, *run_ids)])
-
-    def prune_runs(self, count: int = 20) -> None:
-        """Take runs off the list of runs whose record has aged, of so many drawn at random."""
-        ids = self.link.pipeline([("ZRANDMEMBER", self.keys.runs, count)])[0]
-        there = self.link.pipeline([("EXISTS", self.keys.run(_text(name))) for name in ids])
-        gone = [name for name, known in zip(ids, there, strict=True) if not int(known)]
-        if gone:
-            self.link.pipeline([("ZREM", self.keys.runs, *gone)])
-
-    def list_runs(self, limit: int = 50, offset: int = 0) -> list[tuple[str, dict[str, bytes]]]:
-        """Return runs and their `meta`, newest first. Those whose record has aged are dropped."""
-        ids = self.link.pipeline([("ZREVRANGE", self.keys.runs, offset, offset + limit - 1)])[0]
-        found, gone = [], []
-        for run_id in map(_text, ids):
-            meta = self.get_meta(run_id)
-            if meta:
-                found.append((run_id, meta))
-            else:
-                gone.append(run_id)
-        if gone:
-            self.link.pipeline([("ZREM", self.keys.runs, *gone)])
-        return found
+        return Collected(text_of(status), ranges, *(int(n or 0) for n in numbers))
 
 
 def _advance_args(advance: Advance) -> list[Any]:
     end = ("", b"") if advance.end is None else advance.end
-    tasks = _flat((task.task, task.to_bytes()) for task in advance.tasks)
+    tasks = flat((task.task, task.to_bytes()) for task in advance.tasks)
     return [advance.to, len(advance.tasks), *tasks, *end]
-
-
-def _flat(pairs: Iterable[tuple[Any, Any]]) -> list[Any]:
-    return [part for pair in pairs for part in pair]
