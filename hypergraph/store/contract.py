@@ -101,7 +101,7 @@ class RangeClaim(NamedTuple):
     stop: int  #: not included
     attempt: str
     page: str  #: first item of the page of inputs that holds the range
-    data: bytes  #: the page, or b"" when the caller has it
+    data: bytes | None  #: the page; b"" when the caller has it, None when it has gone
 
     @property
     def range(self) -> str:

@@ -106,8 +106,12 @@ class Child:
             executor,
             slice_s=self.config.slice_s,
             stopping=self.stopping,
-            live_workers=lambda: list(self.store.workers(self.config.lease_s)),
+            live_workers=self._live_workers,
         )
+
+    def _live_workers(self, queue: str) -> list[str]:
+        known = self.store.workers(self.config.lease_s)
+        return [name for name, info in known.items() if queue in info["queues"].split(",")]
 
     def serve(self) -> None:
         """Take tickets until `stopping` is set and the bodies at hand have ended."""

@@ -28,8 +28,23 @@ from typing import Any, Protocol
 
 from hypergraph.coordinator.fold import JournalGap, RunFold, make_end, to_ended
 from hypergraph.coordinator.reconcile import Coordinator
-from hypergraph.errors import MissingModule
-from hypergraph.store.contract import Advance, Claim, Commit, Cycled, RangeCommit
+from hypergraph.errors import (
+    MissingModule,
+    PayloadError,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    UntrustedPayload,
+)
+from hypergraph.store.contract import (
+    Advance,
+    Claim,
+    Commit,
+    Cycled,
+    RangeClaim,
+    RangeCommit,
+    Ranged,
+)
 from hypergraph.store.records import Report
 from hypergraph.worker.execute import Executor, MapOrder, NotHere
 from hypergraph.worker.map_work import MapWork
@@ -59,6 +74,7 @@ class Slot:
         executor: Carries out.
         slice_s: After this long in one run, other runs get their turn.
         stopping: Ends every drain after the body at hand.
+        live_workers: Returns the ids of the live workers that serve a queue.
     """
 
     def __init__(
@@ -70,7 +86,7 @@ class Slot:
         *,
         slice_s: float = 0.5,
         stopping: Stopping | None = None,
-        live_workers: Callable[[], list[str]] = list,
+        live_workers: Callable[[str], list[str]] = lambda queue: [],
     ) -> None:
         self.name = name
         self.worker = worker
@@ -89,7 +105,16 @@ class Slot:
         """Do what run `run_id` has ready on `queue`, until nothing is left or the slice is over."""
         before = self.store.holding(self.worker, self.name, run_id, self._left)
         self._left = run_id
-        if _Drain(self, run_id, queue, before).go():
+        drain = _Drain(self, run_id, queue, before)
+        again = False
+        try:
+            with self.coordinator.judging(run_id):
+                again = drain.go()
+        except BaseException:
+            # Nobody reaps what a slot of a live worker holds: it would be held for ever.
+            drain.give_back()
+            raise
+        if again:
             self.coordinator.tickets.send(run_id, queue)
 
     def next_call(self) -> int:
@@ -122,9 +147,9 @@ class Slot:
         """Forget a map."""
         self._works.pop((run_id, map_), None)
 
-    def live_workers(self) -> list[str]:
-        """Return the ids of all live workers."""
-        return self._live_workers()
+    def live_workers(self, queue: str) -> list[str]:
+        """Return the ids of the live workers that serve a queue."""
+        return self._live_workers(queue)
 
 
 class _Drain:
@@ -143,6 +168,7 @@ class _Drain:
         self.deadline = time.monotonic() + slot.slice_s
         self.woke_another = False
         self.before = before
+        self.map = ""  #: the one that is gone through
 
     def go(self) -> bool:
         """Go round. Returns whether something was left for another time."""
@@ -168,6 +194,24 @@ class _Drain:
             if not any(self._go_through(map_) for map_ in answer.maps):
                 return False
             commits, advance = [], None
+
+    def give_back(self) -> None:
+        """Let go of what is held, uncounted: this drain does not come to it."""
+        slot = self.slot
+        slot.drop_fold(self.run_id)
+        # If Redis is away and this process ends, whoever reaps it gives back what it held.
+        with contextlib.suppress(StoreError):
+            if self.map:
+                self._range(self.map, 0)
+            self.store.cycle(
+                self.run_id,
+                slot=slot.name,
+                epoch=self.epoch,
+                call=slot.next_call(),
+                want=0,
+                queue=self.queue,
+                after=1 << 40,
+            )
 
     def _is_over_time(self) -> bool:
         return self.slot.stopping.is_set() or time.monotonic() > self.deadline
@@ -248,10 +292,29 @@ class _Drain:
             done = self.slot.executor.carry_out(self.run_id, self.epoch, claim)
         except NotHere as missing:
             return self._refuse(claim, missing.module)
+        except PayloadError as error:
+            self._judge(claim.task, error)
+            return self.slot.executor.fail(self.run_id, self.epoch, claim, error)
         if isinstance(done, Commit):
             return done
         self._open_map(claim, done)
         return None
+
+    def _judge(self, unit: str, error: Exception) -> None:
+        """Say that something fails because of what lies in Redis, not because of its body.
+
+        Raises:
+            UntrustedPayload: Another secret has sealed it, which another worker may know.
+        """
+        if isinstance(error, UntrustedPayload) and error.foreign:
+            raise error
+        logger.error(
+            "Run %s: %s fails, because what it needs cannot be read: %s",
+            self.run_id,
+            unit,
+            error,
+            extra={"run": self.run_id, "node": unit},
+        )
 
     def _open_map(self, claim: Claim, order: MapOrder) -> None:
         gather = order.gather._replace(queue=self.queue)
@@ -272,7 +335,7 @@ class _Drain:
     def _refuse(self, claim: Claim, module: str) -> Commit | None:
         """Give a task back that cannot be loaded here; fail it when nobody can."""
         if self._nobody_has(module, claim.task, claim.attempt):
-            error = MissingModule(module, self.slot.live_workers(), node=claim.task)
+            error = MissingModule(module, self.slot.live_workers(self.queue), node=claim.task)
             return self.slot.executor.fail(self.run_id, self.epoch, claim, error)
         return None
 
@@ -293,7 +356,7 @@ class _Drain:
             task=task,
             attempt=attempt,
             module=module,
-            live=self.slot.live_workers(),
+            live=self.slot.live_workers(self.queue),
         )
         if some:
             # A moment for the others: what goes back is ready again at once.
@@ -303,6 +366,7 @@ class _Drain:
 
     def _go_through(self, map_: str) -> bool:
         """Run items of a map until there are none to claim. Returns whether there were any."""
+        self.map = map_
         commits: list[RangeCommit] = []
         did = False
         left, slots = 0, 1
@@ -311,16 +375,12 @@ class _Drain:
                 work = self.slot.work_of(self.run_id, map_)
             except NotHere as missing:
                 return self._refuse_map(map_, missing.module)
-            answer = self.store.range(
-                self.run_id,
-                map_,
-                slot=self.slot.name,
-                epoch=self.epoch,
-                call=self.slot.next_call(),
-                want=0 if self._is_over_time() else work.want(left, slots),
-                page=work.page,
-                commits=commits,
-            )
+            except StoreUnavailable:
+                raise
+            except Exception as error:
+                return self._fail_map(map_, error)
+            want = 0 if self._is_over_time() else work.want(left, slots)
+            answer = self._range(map_, want, commits, page=work.page)
             if answer.status != "ok":
                 self.slot.drop_work(self.run_id, map_)
                 return True
@@ -329,25 +389,51 @@ class _Drain:
             did = True
             left, slots = answer.left, answer.slots
             self._wake_another(left)
-            commits = [self.slot.executor.carry_out_range(work, self.epoch, answer.claim)]
+            try:
+                commits = [self._carry_out_range(work, answer.claim)]
+            except MissingModule as missing:
+                return self._refuse_map(map_, missing.module)
+
+    def _carry_out_range(self, work: MapWork, claim: RangeClaim) -> RangeCommit:
+        executor = self.slot.executor
+        try:
+            return executor.carry_out_range(work, self.epoch, claim)
+        except (MissingModule, StoreUnavailable, StoreFull):
+            raise
+        except Exception as error:
+            # Not of a body, whose exceptions are results: of inputs that cannot be read.
+            self._judge(f"{claim.range} of {work.map}", error)
+            return executor.fail_range(self.run_id, work.map, claim, error)
+
+    def _range(
+        self, map_: str, want: int, commits: Sequence[RangeCommit] = (), *, page: str = ""
+    ) -> Ranged:
+        return self.store.range(
+            self.run_id,
+            map_,
+            slot=self.slot.name,
+            epoch=self.epoch,
+            call=self.slot.next_call(),
+            want=want,
+            page=page,
+            commits=commits,
+        )
 
     def _refuse_map(self, map_: str, module: str) -> bool:
         """Leave a map to other workers; fail its items when nobody can load its graph."""
-        if not self._nobody_has(module, map_, "0"):
-            return False
-        error = MissingModule(module, self.slot.live_workers(), node=map_)
+        if self._nobody_has(module, map_, "0"):
+            return self._fail_map(
+                map_, MissingModule(module, self.slot.live_workers(self.queue), node=map_)
+            )
+        self._range(map_, 0)
+        return False
+
+    def _fail_map(self, map_: str, error: Exception) -> bool:
+        """Fail whatever items of a map there are to claim."""
+        self._judge(map_, error)
         commits: list[RangeCommit] = []
         while True:
-            answer = self.store.range(
-                self.run_id,
-                map_,
-                slot=self.slot.name,
-                epoch=self.epoch,
-                call=self.slot.next_call(),
-                want=1 << 16,
-                page="",
-                commits=commits,
-            )
+            answer = self._range(map_, 1 << 16, commits)
             if answer.status != "ok" or answer.claim is None:
                 return True
             commits = [self.slot.executor.fail_range(self.run_id, map_, answer.claim, error)]

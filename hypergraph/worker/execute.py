@@ -185,10 +185,12 @@ class Executor:
 
     def fail(self, run_id: str, epoch: str, claim: Claim, error: Exception) -> Commit:
         """Return the commit that fails a task without having carried it out."""
-        order: Order = self.sealer.open(Order, claim.sealed, run_id, claim.task)
-        attempt = int(claim.attempt)
+        try:
+            path = self.sealer.open(Order, claim.sealed, run_id, claim.task).path
+        except PayloadError:
+            path = claim.task
         packed = pack_failure(
-            error, node=order.path, item=None, worker=self.worker, attempt=attempt
+            error, node=path, item=None, worker=self.worker, attempt=int(claim.attempt)
         )
         outgoing = Outgoing(self.store, self.values, run_id)
         report = self._failure(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hypergraph.coordinator.payload import Payloads
+from hypergraph.errors import StateLost
 from hypergraph.graph import Graph
 from hypergraph.store.contract import RangeClaim
 from hypergraph.store.records import MapSpec
@@ -48,9 +49,19 @@ class MapWork:
         return self._make_run(at)
 
     def columns(self, payloads: Payloads, claim: RangeClaim) -> list[list[Any]]:
-        """Return the page of inputs that holds a claimed range, one list per mapped name."""
+        """Return the page of inputs that holds a claimed range, one list per mapped name.
+
+        Raises:
+            StateLost: It has gone, or a large value it refers to.
+            UntrustedPayload: Nobody with the secret has written it there.
+        """
+        if claim.data is None:
+            raise StateLost(self.run_id)
         if claim.data:
-            data = payloads.open("page", claim.data, self.run_id, self.map, int(claim.page))
+            try:
+                data = payloads.open("page", claim.data, self.run_id, self.map, int(claim.page))
+            except KeyError:
+                raise StateLost(self.run_id) from None
             self._columns = unpack_page(data, self._decode)
             self.page = claim.page
         return self._columns

@@ -56,11 +56,13 @@ class Values:
             for ref in refs.values()
             if ref[0] not in self._bytes and not (is_shared(ref) and ref[0] in self._shared)
         ]
+        # Fetching the others may push these out.
+        known = {ref[0]: self._bytes.get(ref[0], b"") for ref in refs.values()}
         fetched = self._fetch(run_id, missing) if missing else {}
         values = {}
         for name, ref in refs.items():
             key = ref[0]
-            data = fetched[key] if key in fetched else self._bytes.get(key, b"")
+            data = fetched[key] if key in fetched else known[key]
             if not is_shared(ref):
                 values[name] = self._decode(data)
                 continue
