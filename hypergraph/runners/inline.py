@@ -26,7 +26,7 @@ from typing import Any
 from hypergraph.graph import Graph
 from hypergraph.plan import compile_plan, static_schedule
 from hypergraph.plan.inputs import feed
-from hypergraph.runners.line import Line, PlainLine
+from hypergraph.runners.line import Line
 from hypergraph.runners.loop import Loop
 from hypergraph.runners.outcome import Draft, Outcome, Prepared
 from hypergraph.runners.waiting import IN_TURN, Way
@@ -82,4 +82,4 @@ def _prepare(draft: Draft, limit: int) -> Prepared:
     schedule = static_schedule(draft.plan, draft.provided)
     if schedule is None or len(schedule) > limit:
         return Loop(draft, limit)
-    return (Line if draft.is_observed else PlainLine)(draft, schedule)
+    return Line(draft, schedule)

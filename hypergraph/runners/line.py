@@ -12,11 +12,14 @@ from hypergraph.runners.outcome import Draft, Outcome, Prepared, conclude
 from hypergraph.runners.run import RUN, NodeFailure, Run, Values
 from hypergraph.runners.visit import Visit, visiting
 from hypergraph.runners.waiting import Going, Raised, Soon, Step, start, then
-from hypergraph.runners.watch import Around, Watch, watched
+from hypergraph.runners.watch import Watch, watched
 
 
 class Line(Prepared):
     """A graph laid out as rows of steps, a row per superstep. See :class:`Prepared`.
+
+    Until there is something to wait for, or a node fails, all rows are carried out as if they were
+    one, with nothing between the steps.
 
     Args:
         draft: The graph.
@@ -31,6 +34,7 @@ class Line(Prepared):
         self._has_nested = False
         self._rows: list[list[Step]] = []
         self._names: dict[Step, str] = {}
+        self._places: dict[Step, tuple[int, int]] = {}  #: step -> its row, and its place there
         present, certain = set(draft.provided), set(draft.provided)
         for superstep in schedule:
             row: list[Step] = []
@@ -43,18 +47,37 @@ class Line(Prepared):
                 else:
                     certain.update(sure)
                 present.update(planned.outputs)
-                row.append(step)
                 self._names[step] = planned.name
+                self._places[step] = len(self._rows), len(row)
+                row.append(step)
             self._rows.append(row)
+        self._steps = [step for row in self._rows for step in row]
         self.certain = frozenset(certain.intersection(self.selected))
 
-    def _go(self, values: Mapping[str, Any], watch: Watch | None) -> Going[Outcome]:
-        return self._go_on(self._begin(values, watch), self._rows)
+    def _start(self, values: Mapping[str, Any], watch: Watch | None) -> Soon[Outcome]:
+        state = {**self._fixed, **values}
+        if self._has_nested or watch is not None:
+            state[RUN] = Run({}, watch)
+        step: Step | None = None
+        try:
+            for step in self._steps:
+                got = step(state)
+                if got is not None:
+                    break
+            else:
+                return conclude(self.selected, state)
+        except Exception as error:
+            got = Raised(error)
+        assert step is not None
+        try:
+            number, column = self._places[step]
+            rows = [self._rows[number][column:], *self._rows[number + 1 :]]
+            return start(self._go_on(state, rows, got))
+        finally:
+            del got
 
-    def _go_on(
-        self, state: Values, rows: Sequence[Sequence[Step]], got: Any = None
-    ) -> Going[Outcome]:
-        """Carry out the rows, the very first step of which may have returned already.
+    def _go_on(self, state: Values, rows: Sequence[Sequence[Step]], got: Any) -> Going[Outcome]:
+        """Carry out the rows, the very first step of which has returned already.
 
         Args:
             state: The values of the run.
@@ -75,12 +98,6 @@ class Line(Prepared):
                         done.clear()
                         del did, steps
         return conclude(self.selected, state)
-
-    def _begin(self, values: Mapping[str, Any], watch: Watch | None) -> Values:
-        state = {**self._fixed, **values}
-        if self._has_nested or watch is not None:
-            state[RUN] = Run({}, watch)
-        return state
 
     def _failed(self, state: Values, step: Step, error: BaseException) -> Outcome:
         if isinstance(error, NodeFailure):
@@ -116,43 +133,6 @@ class Line(Prepared):
             plain = step
             step = watched(node.name, lambda values, span_id: plain(values))
         return step, node.outputs
-
-
-class PlainLine(Line):
-    """A line that nobody looks at. Until there is something to wait for it is one row of steps.
-
-    It does what a :class:`Line` does, in a fraction of the time.
-    """
-
-    def __init__(self, draft: Draft, schedule: Sequence[Sequence[int]]) -> None:
-        super().__init__(draft, schedule)
-        self._steps = [step for row in self._rows for step in row]
-        self._places = {
-            step: (number, column)
-            for number, row in enumerate(self._rows)
-            for column, step in enumerate(row)
-        }
-
-    def start(self, values: Mapping[str, Any], around: Around | None = None) -> Soon[Outcome]:
-        """See :class:`Prepared`."""
-        state = self._begin(values, None)
-        step: Step | None = None
-        try:
-            for step in self._steps:
-                got = step(state)
-                if got is not None:
-                    break
-            else:
-                return conclude(self.selected, state)
-        except Exception as error:
-            got = Raised(error)
-        assert step is not None
-        try:
-            number, column = self._places[step]
-            rows = [self._rows[number][column:], *self._rows[number + 1 :]]
-            return start(self._go_on(state, rows, got))
-        finally:
-            del got
 
 
 def _visit(visit: Visit, values: Values, span_id: str | None = None) -> Any:

@@ -27,7 +27,7 @@ from hypergraph.runners.result import PauseInfo
 from hypergraph.runners.run import RUN, NodeFailure, Run, Values
 from hypergraph.runners.state import differs
 from hypergraph.runners.visit import Visit, visiting
-from hypergraph.runners.waiting import Going, Raised, start, then
+from hypergraph.runners.waiting import Going, Raised, Soon, start, then
 from hypergraph.runners.watch import Watch, watched
 
 #: What a node returned: its outputs, and what it chose if it is a gate.
@@ -58,6 +58,9 @@ class Loop(Prepared):
             self._carry_out.append(
                 watched(node.name, carry_out) if draft.is_observed else carry_out
             )
+
+    def _start(self, values: Mapping[str, Any], watch: Watch | None) -> Soon[Outcome]:
+        return start(self._go(values, watch))
 
     def _go(self, values: Mapping[str, Any], watch: Watch | None) -> Going[Outcome]:
         state: Values = {**values, RUN: Run({}, watch)}

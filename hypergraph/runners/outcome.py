@@ -12,7 +12,7 @@ from hypergraph.plan import Plan
 from hypergraph.runners.result import PauseInfo, RunResult, RunStatus, new_run_id
 from hypergraph.runners.run import RUN, Run, Values
 from hypergraph.runners.run import Nested as Nested
-from hypergraph.runners.waiting import Going, Soon, Way, start
+from hypergraph.runners.waiting import Soon, Way, start
 from hypergraph.runners.watch import Around, Watch, observing
 
 
@@ -119,11 +119,11 @@ class Prepared(ABC):
             around: The span it lies in. Given if and only if it was prepared to be observed.
         """
         if around is None:
-            return start(self._go(values, None))
-        return start(observing(around, self.name, lambda watch: start(self._go(values, watch))))
+            return self._start(values, None)
+        return start(observing(around, self.name, lambda watch: self._start(values, watch)))
 
     @abstractmethod
-    def _go(self, values: Mapping[str, Any], watch: Watch | None) -> Going[Outcome]: ...
+    def _start(self, values: Mapping[str, Any], watch: Watch | None) -> Soon[Outcome]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ A graph that is prepared without observers has nothing of this in its steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from time import perf_counter
+from time import perf_counter, time
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,10 +41,10 @@ class Around(NamedTuple):
 class Watch:
     """One run or map, as its observers see it."""
 
-    __slots__ = ("_began", "_emit", "_parent", "graph_name", "run_id", "span_id")
+    __slots__ = ("_began", "_parent", "emit", "graph_name", "run_id", "span_id")
 
     def __init__(self, around: Around, graph_name: str | None) -> None:
-        self._emit, self._parent = around
+        self.emit, self._parent = around
         self._began = perf_counter()
         self.graph_name = graph_name
         self.run_id = new_run_id()
@@ -52,11 +52,11 @@ class Watch:
 
     def inside(self, span_id: str) -> Around:
         """Return what a run lies in that lies in the span of one of this run's nodes."""
-        return Around(self._emit, span_id)
+        return Around(self.emit, span_id)
 
     def say(self, event: Event) -> Going[None]:
         """Deliver an event."""
-        pending = self._emit(event)
+        pending = self.emit(event)
         if pending is not None:
             yield pending
 
@@ -127,7 +127,10 @@ def watched(name: str, step: Callable[[Values, str], Any]) -> Callable[[Values],
         watch: Watch = values[RUN].watch
         graph_name, span_id, began = watch.graph_name, new_span_id(), perf_counter()
         ids = (watch.run_id, span_id, watch.span_id)
-        yield from watch.say(NodeStartEvent(*ids, node_name=name, graph_name=graph_name))
+        # What `say` does, without a generator for each of the two events that every node has.
+        pending = watch.emit(NodeStartEvent(*ids, time(), name, graph_name))
+        if pending is not None:
+            yield pending
         try:
             got = step(values, span_id)
             if type(got) is CoroutineType:
@@ -153,10 +156,9 @@ def watched(name: str, step: Callable[[Values, str], Any]) -> Callable[[Values],
                 raise failure from None
             finally:
                 del cause, failure
-        duration_ms = since(began)
-        yield from watch.say(
-            NodeEndEvent(*ids, node_name=name, graph_name=graph_name, duration_ms=duration_ms)
-        )
+        pending = watch.emit(NodeEndEvent(*ids, time(), name, graph_name, since(began)))
+        if pending is not None:
+            yield pending
         return got
 
     return lambda values: start(go(values))
