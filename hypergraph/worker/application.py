@@ -132,7 +132,11 @@ class Hosting(Middleware):
             queues=_served(child.config.queues, worker.consumer_whitelist),
         )
         broker.threads = worker.worker_threads
-        child.mark = self._meeting.enter(child.config)
+        try:
+            child.mark = self._meeting.enter(child.config)
+        except OSError as error:
+            # Not raised to Dramatiq, which would go on without what a hook has failed to do.
+            sys.exit(f"This process cannot meet its companion: {error}")
         _arrange_output(child.config.log_format)
         _also_on_signal(lambda: self._stop(broker))
         threading.Thread(target=self._stay, args=(broker,), name="companion", daemon=True).start()
