@@ -23,6 +23,8 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import DecodeError
 from dramatiq.message import Message
 
+from hypergraph.transport.tickets import ACTOR
+
 logger = logging.getLogger("hypergraph.transport")
 
 
@@ -65,6 +67,7 @@ class TicketConsumer(Consumer):
     def __init__(self, broker: TicketBroker, queue_name: str, prefetch: int, timeout: int) -> None:
         del prefetch, timeout  # Dramatiq's ideas of both are process-wide environment variables
         self.broker = broker
+        self.queue_name = queue_name
         self.list = f"{broker.namespace}:{queue_name}"
         self.outstanding = 0
         self.free = threading.Condition()
@@ -97,11 +100,9 @@ class TicketConsumer(Consumer):
         data = pipe.execute()[0]
         if data is None:
             return None
-        try:
-            message = Message.decode(data)
-        except DecodeError as error:
-            # Never raised to Dramatiq, either. Whoever may write here may write nonsense.
-            logger.error("What lay in %s is no ticket and was dropped: %s", self.list, error)
+        message = read_ticket(data, self.queue_name)
+        if message is None:
+            logger.error("What lay in %s is no ticket and was dropped: %.200r", self.list, data)
             return None
         with self.free:
             self.outstanding += 1
@@ -117,7 +118,28 @@ class TicketConsumer(Consumer):
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Put back tickets that no thread has looked at, when the process stops."""
-        for message in messages:
-            message_id = message.options["redis_message_id"]
-            self.broker.client.hset(f"{self.list}.msgs", message_id, message.encode())
-            self.broker.client.rpush(self.list, message_id)
+        try:
+            for message in messages:
+                self.broker.client.hset(f"{self.list}.msgs", message.message_id, message.encode())
+                self.broker.client.rpush(self.list, message.message_id)
+        except redis.RedisError as error:
+            logger.debug("Tickets are lost: %s", error)  # a reconciler sends others
+
+
+def read_ticket(data: bytes, queue: str) -> Message[Any] | None:
+    """Return the ticket that lay in `queue`, or None if it is none.
+
+    Whoever may write to Redis may write nonsense. Dramatiq trusts what it reads: a message of
+    another queue ends a thread of its worker, and one with an `eta` occupies a slot until then.
+    """
+    try:
+        message: Message[Any] = Message.decode(data)
+        run_id, name, seal = message.args
+    except (DecodeError, TypeError, ValueError):
+        return None
+    if (message.actor_name, message.queue_name) != (ACTOR, queue):
+        return None
+    if not all(isinstance(part, str) for part in (run_id, name, seal, message.message_id)):
+        return None
+    options = {"redis_message_id": message.message_id}
+    return Message(queue, ACTOR, (run_id, name, seal), {}, options, message.message_id)

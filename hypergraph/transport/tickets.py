@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import uuid4
 
-from hypergraph.errors import UntrustedPayload
+from hypergraph.errors import CorruptPayload, UntrustedPayload
 from hypergraph.store.keys import Keys
 from hypergraph.store.link import Link
 from hypergraph.store.records import Sealer
@@ -99,6 +99,6 @@ class Tickets:
         """
         try:
             sealed = base64.b64decode(seal, validate=True)
-        except ValueError:
-            raise UntrustedPayload("a ticket's seal is not base64", run_id) from None
-        self._sealer.open_bytes("ticket", sealed, run_id, queue)
+            self._sealer.open_bytes("ticket", sealed, run_id, queue)
+        except (ValueError, CorruptPayload):
+            raise UntrustedPayload("what should be a ticket's seal is none", run_id) from None
