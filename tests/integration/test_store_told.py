@@ -70,6 +70,20 @@ def test_the_journal_of_a_map_has_its_deaths_and_its_first_failures_in_words(rig
     assert rig.journal() == ["start"]
 
 
+def test_a_long_journal_of_a_map_is_looked_through_for_what_went_wrong(rig: Rig) -> None:
+    rig.create_map([4])
+    journal = rig.store.keys.run("r1", f"m:{BOARD}:journal")
+    with rig.store.link.client.pipeline(transaction=False) as pipe:
+        for number in range(2500):
+            failed = int(number in (0, 999, 1000, 2499))
+            pipe.xadd(journal, {"k": "range", "s": number, "f": failed, "a": 1, "w": A, "e": ""})
+        pipe.execute()
+    facts = read_run(rig.store, "r1")
+
+    assert facts is not None
+    assert [e.fields["s"] for e in facts.maps[0].events] == [b"0", b"999", b"1000", b"2499"]
+
+
 def test_what_slots_hold_and_nobody_holds(rig: Rig) -> None:
     rig.create("a b c d")
     rig.claim(A, 2)

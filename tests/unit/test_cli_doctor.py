@@ -254,6 +254,18 @@ def test_a_secret_that_cannot_be_used(
     assert "HYPERGRAPH_SECRET" in found.found or "chmod 600" in found.found
 
 
+# -- large values ---------------------------------------------------------------------------------
+
+
+def test_a_directory_for_large_values(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    assert surroundings.check_blobs(str(tmp_path)).verdict is OK
+    assert surroundings.check_blobs(f"file://{tmp_path}/yet/to/be/made").verdict is OK
+    assert surroundings.check_blobs(f"{tmp_path}/file/below").verdict is BAD
+    assert surroundings.check_blobs("s3://bucket").verdict is BAD
+
+
 # -- this machine ---------------------------------------------------------------------------------
 
 

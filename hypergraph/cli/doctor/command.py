@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -57,6 +58,8 @@ def examine(place: Place) -> tuple[list[Check], bool]:
         except StoreUnavailable as error:
             is_away = True
             checks = [bad("redis", _why(error), f"{cli_of(place.url)} PING")]
+    if blobs := os.environ.get("HYPERGRAPH_BLOBS"):
+        checks.append(surroundings.check_blobs(blobs))
     checks.append(surroundings.check_secret(place))
     checks.append(surroundings.check_embedded(needed=False))
     return checks, is_away

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from hypergraph.cli import figures
 from hypergraph.cli.connection import Place, WrongUse
@@ -118,6 +120,24 @@ def check_queues(
             fix="Start more workers, on more hosts.",
         )
     return ok("queues", found)
+
+
+def check_blobs(where: str) -> Check:
+    """See that the directory of large values can be used from here.
+
+    Args:
+        where: ``file:///shared/folder`` or a path.
+    """
+    parts = urlsplit(where)
+    if parts.scheme not in ("", "file") or parts.netloc:
+        return bad(
+            "blobs", f"HYPERGRAPH_BLOBS={where} is no directory", fix="As in /shared/folder."
+        )
+    path = Path(unquote(parts.path))
+    there = next(p for p in (path, *path.parents) if p.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return ok("blobs", f"large values lie in {path}; clients and workers must see the same")
+    return bad("blobs", f"{path} cannot be written by this user", f"chmod u+rwx {there}")
 
 
 def check_secret(place: Place) -> Check:
