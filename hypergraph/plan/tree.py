@@ -291,7 +291,7 @@ class RunTree:
     def _asks_worker(self, frame: Frame, node: PlanNode, due: list[Due]) -> bool:
         """Carry out an interrupt that needs nobody, or pause at it. True: it has a handler."""
         output = node.outputs[0]
-        if output in frame.values:
+        if output in frame.values and output not in frame.writers:  # the caller gave the answer
             passed = TaskEnded("", {output: frame.values[output]}, changed=())
             self._settle(frame, node.index, passed, due)
         elif not node.has_handler:

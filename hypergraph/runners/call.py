@@ -28,12 +28,17 @@ _UNCHANGEABLE = frozenset(
 )
 
 
-def call_node(node: FunctionNode, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def call_node(
+    node: FunctionNode,
+    inputs: Mapping[str, Any],
+    settle: Callable[[Any], Any] | None = None,
+) -> dict[str, Any]:
     """Call a node's function.
 
     Args:
         node: The node.
         inputs: Input name -> value, names after renames. What is left out takes its default.
+        settle: Makes a value of what the function returned, where that is to be waited for.
 
     Returns:
         Output name -> value.
@@ -42,7 +47,8 @@ def call_node(node: FunctionNode, inputs: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: The function did not return one value per output.
         Exception: Whatever the function raises.
     """
-    return outputs_of(node, caller(node, node.inputs)(_complete(node, inputs)))
+    result = caller(node, node.inputs)(_complete(node, inputs))
+    return outputs_of(node, result if settle is None else settle(result))
 
 
 def choose(gate: GateNode, inputs: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -46,6 +46,9 @@ def telling_how_to_attach(run_id: str) -> Iterator[None]:
         raise
 
 
+_STATUS_OF = {Phase.COMPLETED: RunStatus.COMPLETED, Phase.PAUSED: RunStatus.PAUSED}
+
+
 class RunHandle:
     """A run that was submitted, here or elsewhere. Await it, or ask for its `result`."""
 
@@ -222,8 +225,7 @@ class RunReader:
 
     def _read_frame(self, frame: Frame, found: Mapping[int, Mapping[str, Ref]]) -> RunResult:
         values = {name: decode(self._data[ref[0]]) for name, ref in found[id(frame)].items()}
-        completed = frame.state.phase is Phase.COMPLETED
-        result = RunResult(values, RunStatus.COMPLETED if completed else RunStatus.FAILED)
+        result = RunResult(values, _STATUS_OF.get(frame.state.phase, RunStatus.FAILED))
         if isinstance(frame.error, Report) and frame.error.error is not None:
             result.error = self._unpack(bytes(self._data[frame.error.error[0]]))
         for name, inner in frame.nested.items():

@@ -38,7 +38,7 @@ class Budget:
         async with self._slots:
             token = _budget.set(Budget(1))
             try:
-                return await _result_of(body())
+                return await result_of(body())
             finally:
                 _budget.reset(token)
 
@@ -79,7 +79,7 @@ class Together:
             if budget is not None:
                 return budget.spend(lambda: func(values))
             result = func(values)
-            return _result_of(result) if type(result) in _LAZY else result
+            return result_of(result) if type(result) in _LAZY else result
 
         return call
 
@@ -97,7 +97,7 @@ class Together:
         def step(values: Values) -> Any:
             got = func(values) if get_budget() is None else call(values)
             if type(got) in _LAZY:
-                return then(_result_of(got), partial(values.__setitem__, output))
+                return then(result_of(got), partial(values.__setitem__, output))
             values[output] = got
             return None
 
@@ -173,7 +173,7 @@ async def _begun(begin: Callable[[], Any]) -> Any:
     return await got if type(got) is CoroutineType else got
 
 
-async def _result_of(result: Any) -> Any:
+async def result_of(result: Any) -> Any:
     """Return the value that a node's result stands for."""
     kind = type(result)
     if kind is CoroutineType:

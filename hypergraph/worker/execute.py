@@ -45,7 +45,7 @@ from hypergraph.values.nested import encode_plain
 from hypergraph.values.results import Row, length_of_page, pack_page, pack_rows
 from hypergraph.values.ship import Loader
 from hypergraph.worker.map_work import TARGET_S, MapWork
-from hypergraph.worker.node_loop import NODE_LOOP
+from hypergraph.worker.node_loop import NODE_LOOP, settle
 from hypergraph.worker.pieces import (
     MOST_TOLD,
     FailedPiece,
@@ -267,7 +267,7 @@ class Executor:
             if node.is_async or isinstance(node, InterruptNode):
                 return self._call_waiting(order.code, node, inputs), None
             assert isinstance(node, FunctionNode)
-            return call_node(node, inputs), None
+            return call_node(node, inputs, settle), None
         except Exception:
             raise
         except BaseException as error:

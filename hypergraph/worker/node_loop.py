@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from types import CoroutineType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
+
+from hypergraph.runners.together import result_of
 
 
 class NodeLoop:
@@ -59,3 +61,10 @@ class NodeLoop:
 
 #: The loop of this process.
 NODE_LOOP = NodeLoop()
+
+
+def settle(result: Any) -> Any:
+    """Return the value of what a plain function returned: awaited or drained, if it is such."""
+    if isinstance(result, CoroutineType | GeneratorType | AsyncGeneratorType):
+        return NODE_LOOP.run(lambda: result_of(result))
+    return result
