@@ -184,6 +184,7 @@ class Rig:
         call: int | None = None,
         page: str = "",
         map_: str = BOARD,
+        queue: str = "",
     ) -> Ranged:
         return self.store.range(
             self.run_id,
@@ -193,6 +194,7 @@ class Rig:
             call=self._number(slot, call),
             want=want,
             page=page,
+            queue=queue,
             commits=commits,
         )
 

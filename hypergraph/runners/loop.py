@@ -52,6 +52,7 @@ class Loop(Prepared):
         self._way = draft.way
         self._plan = draft.plan
         self._limit = limit
+        self._differs = draft.way.keeping(None, differs)
         self._carry_out: list[CarryOut] = []
         for node in draft.plan.nodes:
             carry_out = _carrying_out(draft, node.index)
@@ -104,7 +105,7 @@ class Loop(Prepared):
         outputs, chosen = got
         changed = []
         for name, value in outputs.items():
-            if name not in state or differs(state[name], value):
+            if name not in state or self._differs(state[name], value):
                 state[name] = value
                 changed.append(name)
         return Succeeded(index, tuple(changed), chosen)
@@ -166,7 +167,7 @@ def _carrying_out_gate(
     draft: Draft, gate: GateNode, complete: Callable[[Values], Values]
 ) -> CarryOut:
     # A gate takes no slot and is never waited for, whatever the way.
-    call = caller(gate, gate.inputs)
+    call = draft.way.keeping(gate, caller(gate, gate.inputs))
     if not draft.is_observed:
         return lambda values: ({}, chosen_by(gate.decision_of(call(complete(values)))))
 

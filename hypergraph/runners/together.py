@@ -12,12 +12,14 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, TypeVar
 
 from hypergraph.errors import PauseExecution
+from hypergraph.nodes import HyperNode
 from hypergraph.nodes.function import CallableNode
 from hypergraph.runners.call import Call, caller, outputs_of
 from hypergraph.runners.run import Values
 from hypergraph.runners.waiting import Going, Raised, Step, Way, then
 
 A = TypeVar("A")
+T = TypeVar("T")
 
 #: Results that stand for values still to come.
 _LAZY = frozenset({CoroutineType, GeneratorType, AsyncGeneratorType})
@@ -103,6 +105,10 @@ class Together:
 
         return step
 
+    def keeping(self, node: HyperNode | None, function: Callable[..., T]) -> Callable[..., T]:
+        """See :class:`Way`."""
+        return function
+
     def all(self, steps: Sequence[Callable[[A], Any]], argument: A) -> Going[list[Any]]:
         """See :class:`Way`."""
         done: list[Any] = []
@@ -133,7 +139,7 @@ class Together:
                 raise got.error
         return done
 
-    def cross(self, inner: Way, begin: Callable[[], Any]) -> Any:
+    def cross(self, inner: Way, begin: Callable[[], Any], node: HyperNode) -> Any:
         """See :class:`Way`."""
         budget = _budget.get()
         if inner.waits or budget is None:
@@ -141,7 +147,9 @@ class Together:
         # Nothing in there can wait for a slot, so all of it is one body.
         return budget.spend(begin)
 
-    def call_runner(self, call: Callable[[], Any], is_async: bool, is_here: bool) -> Any:
+    def call_runner(
+        self, call: Callable[[], Any], is_async: bool, is_here: bool, node: HyperNode
+    ) -> Any:
         """See :class:`Way`."""
         return call() if is_async or is_here else asyncio.to_thread(call)
 

@@ -126,7 +126,9 @@ class _Once(Visit):
         if self._inner is self._outer:
             outcome: Any = self._prepared.start(inputs, around)
         else:
-            outcome = self._outer.cross(self._inner, lambda: self._prepared.start(inputs, around))
+            outcome = self._outer.cross(
+                self._inner, lambda: self._prepared.start(inputs, around), self.node
+            )
         if type(outcome) is CoroutineType:
             outcome = yield outcome
         name = self.node.name
@@ -155,7 +157,11 @@ class _Mapped(Visit):
         def begin() -> Any:
             return start(running_each(self._inner, self._prepared, items, stops, None, around))
 
-        outcomes = begin() if self._inner is self._outer else self._outer.cross(self._inner, begin)
+        outcomes = (
+            begin()
+            if self._inner is self._outer
+            else self._outer.cross(self._inner, begin, self.node)
+        )
         if type(outcomes) is CoroutineType:
             outcomes = yield outcomes
         results = MapResult(outputs=self.nested.outputs)
@@ -180,6 +186,7 @@ class _Elsewhere(Visit):
                 lambda: self._call(inputs),
                 is_async=runner.capabilities.returns_coroutine,
                 is_here=hasattr(runner, "_way"),
+                node=self.node,
             )
             if type(result) is CoroutineType:
                 result = yield result

@@ -31,6 +31,7 @@ from types import CoroutineType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from hypergraph.errors import PauseExecution
+from hypergraph.nodes import HyperNode
 from hypergraph.nodes.function import CallableNode
 from hypergraph.runners.call import Call, caller, outputs_of
 from hypergraph.runners.run import Values
@@ -116,6 +117,15 @@ class Way(Protocol):
         """Return a step that calls a node and stores its outputs. Arguments as for `calling`."""
         ...
 
+    def keeping(self, node: HyperNode | None, function: Callable[..., T]) -> Callable[..., T]:
+        """Return what to call instead of a function whose answer decides how the run goes on.
+
+        Args:
+            node: The gate or nested graph whose function it is; None if it is ours.
+            function: Neither async nor a generator.
+        """
+        ...
+
     def all(self, steps: Sequence[Callable[[A], Any]], argument: A) -> Going[list[Any]]:
         """Call every step of a superstep.
 
@@ -144,17 +154,20 @@ class Way(Protocol):
         """
         ...
 
-    def cross(self, inner: Way, begin: Callable[[], Any]) -> Any:
-        """Begin a nested run that goes its own way, and return its result, soon."""
+    def cross(self, inner: Way, begin: Callable[[], Any], node: HyperNode) -> Any:
+        """Begin the nested run of `node`, that goes its own way, and return its result, soon."""
         ...
 
-    def call_runner(self, call: Callable[[], Any], is_async: bool, is_here: bool) -> Any:
+    def call_runner(
+        self, call: Callable[[], Any], is_async: bool, is_here: bool, node: HyperNode
+    ) -> Any:
         """Call a runner of which nothing else is known, and return its result, soon.
 
         Args:
             call: Calls it.
             is_async: Whether it returns a coroutine.
             is_here: Whether it works in this thread. One that does not would only block it.
+            node: Whose nested graph it runs.
         """
         ...
 
@@ -180,6 +193,10 @@ class InTurn:
             values[output] = call(values)
 
         return step
+
+    def keeping(self, node: HyperNode | None, function: Callable[..., T]) -> Callable[..., T]:
+        """See :class:`Way`."""
+        return function
 
     def all(self, steps: Sequence[Callable[[A], Any]], argument: A) -> Going[list[Any]]:
         """See :class:`Way`."""
@@ -213,7 +230,7 @@ class InTurn:
                 break
         return done
 
-    def cross(self, inner: Way, begin: Callable[[], Any]) -> Any:
+    def cross(self, inner: Way, begin: Callable[[], Any], node: HyperNode) -> Any:
         """See :class:`Way`."""
         if not inner.waits:
             return begin()
@@ -221,7 +238,9 @@ class InTurn:
 
         return drive(begin)
 
-    def call_runner(self, call: Callable[[], Any], is_async: bool, is_here: bool) -> Any:
+    def call_runner(
+        self, call: Callable[[], Any], is_async: bool, is_here: bool, node: HyperNode
+    ) -> Any:
         """See :class:`Way`."""
         if not is_async:
             return call()

@@ -92,6 +92,8 @@ class RangeCommit(NamedTuple):
     busy_us: int = 0  #: time the items took, in microseconds
     values: Mapping[str, bytes] = {}
     errors: str = ""  #: the first failures, for people; a line each: item, node, text, tabs between
+    to: str = ""  #: the items go on on this queue, and `payload` is what they bring along
+    size: int = 0  #: bytes of that, wherever they lie
 
 
 class RangeClaim(NamedTuple):
@@ -100,13 +102,23 @@ class RangeClaim(NamedTuple):
     start: int
     stop: int  #: not included
     attempt: str
-    page: str  #: first item of the page of inputs that holds the range
+    page: str  #: id of the page of inputs that holds the range, or of what its items bring along
     data: bytes | None  #: the page; b"" when the caller has it, None when it has gone
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its items have been at work on another queue."""
+        return "@" in self.page
+
+    @property
+    def offset(self) -> int:
+        """First item of the page."""
+        return int(self.page.partition("@")[0])
 
     @property
     def range(self) -> str:
         """The range's id."""
-        return f"{self.start}-{self.stop}"
+        return f"{self.start}-{self.stop}" + (f"@{self.page}" if self.has_begun else "")
 
 
 class Ranged(NamedTuple):
@@ -118,6 +130,7 @@ class Ranged(NamedTuple):
     left: int = 0  #: items uploaded and not claimed, and ranges given back
     slots: int = 0  #: slots that hold a range
     claim: RangeClaim | None = None
+    home: str = ""  #: with "over": where the task that gathers the results is due
 
 
 class Fed(NamedTuple):

@@ -205,7 +205,7 @@ def _leases(slots: Any) -> list[Lease]:
     for slot, text in sorted(_mapping(slots).items())[:MOST]:
         for held in text.decode().split(","):
             name, _, attempt = held.rpartition(":")
-            found.append(Lease(slot, name, int(attempt)))
+            found.append(Lease(slot, name.partition("@")[0], int(attempt)))
     return found
 
 

@@ -31,14 +31,18 @@ a cluster. Runs in progress never expire; a run that has ended lives `keep_s` lo
     hg:<ns>:{R}:maps           set     maps that are not gathered yet; a map's id is its task's id
 
     hg:<ns>:{R}:m:<map>:state  hash    cursor, avail, total, done, failed, fail_at, read, unread,
-                                       window, dropped (ranges that were read), over, gather, spec
-    hg:<ns>:{R}:m:<map>:pages  hash    first item -> encoded inputs of a page
+                                       window, dropped (ranges that were read), over, gather, spec,
+                                       hops (handovers to other queues), hop_bytes
+    hg:<ns>:{R}:m:<map>:pages  hash    first item -> encoded inputs of a page; first@n@queue -> what
+                                       items bring along that go on on that queue
     hg:<ns>:{R}:m:<map>:starts zset    first items of all pages
-    hg:<ns>:{R}:m:<map>:left   hash    first item of a page -> items of it that are not committed
+    hg:<ns>:{R}:m:<map>:left   hash    id of a page -> items of it that are not committed; id# ->
+                                       its bytes, if items bring it along
     hg:<ns>:{R}:m:<map>:out    hash    first item of a committed range -> its results
     hg:<ns>:{R}:m:<map>:fresh  list    first items of committed ranges, in order of completion
     hg:<ns>:{R}:m:<map>:journal stream what happened to ranges; trimmed, for watching only
     hg:<ns>:{R}:m:<map>:ready slots calls attempts deaths alone    as above, ids are "start-end"
+    hg:<ns>:{R}:m:<map>:ready:<queue>  zset   "start-end@page" of items that have begun elsewhere
 """
 
 from __future__ import annotations

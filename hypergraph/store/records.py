@@ -19,6 +19,7 @@ or another task:
     pause    "pause"    namespace, run
     answer   "answer"   namespace, run, epoch
     page     "page"     namespace, run, map, first item
+    luggage  "luggage"  namespace, run, map, first item
     results  "results"  namespace, run, map, first item
 """
 

@@ -301,8 +301,8 @@ class RedisStore(NamespaceStore):
         if text_of(answer[0]) != "running":
             return 0, 0
         reaped, dead = int(answer[1]), int(answer[2])
-        for map_ in self.inspect(run_id).maps:
-            args = (map_.map, prefix, guilty, item, limit, payload)
+        for map_ in dict.fromkeys(view.map for view in self.inspect(run_id).maps):
+            args = (map_, prefix, guilty, item, limit, payload)
             reaped += int(self.link.script("reap_map", key, *args)[1])
         return reaped, dead
 
@@ -318,20 +318,26 @@ class RedisStore(NamespaceStore):
         call: int,
         want: int,
         page: str,
+        queue: str = "",
         commits: Sequence[RangeCommit] = (),
     ) -> Ranged:
         """Commit ranges of a map, give back the rest, claim the next. See `cycle`.
 
         Args:
             page: The page of inputs the caller has at hand; it does not travel again.
+            queue: What the caller serves; by default the map's own.
+            commits: In order, if several are of one range.
         """
-        args: list[Any] = [map_, slot, epoch, call, want, page, len(commits)]
+        args: list[Any] = [map_, slot, epoch, call, want, page, queue, len(commits)]
         for commit in commits:
-            args += [commit.range, commit.attempt, commit.upto, commit.payload]
+            args += [commit.range, commit.attempt, commit.upto, commit.to, commit.size]
+            args += [commit.payload]
             args += [commit.failures, commit.first_failed, commit.busy_us, commit.errors]
             args += [len(commit.values), *flat(commit.values.items())]
         answer = self.link.script("range", self.keys.run(run_id), *args)
         status = text_of(answer[0])
+        if status == "over":
+            return Ranged(status, accepted=int(answer[2]), home=text_of(answer[3]))
         if status != "ok":
             return Ranged(status)
         _, epoch_, accepted, left, slots, claim = answer

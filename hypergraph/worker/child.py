@@ -97,7 +97,15 @@ class Child:
                 marked.leave()
 
         executor = Executor(
-            self.store, self.sealer, self.loader, name, enter=enter, step=step, at=at, leave=leave
+            self.store,
+            self.sealer,
+            self.loader,
+            name,
+            enter=enter,
+            step=step,
+            at=at,
+            leave=leave,
+            served=self.config.queues,
         )
         return Slot(
             name,

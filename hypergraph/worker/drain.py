@@ -46,8 +46,10 @@ from hypergraph.store.contract import (
     Ranged,
 )
 from hypergraph.store.records import Report
-from hypergraph.worker.execute import Executor, MapOrder, NotHere
+from hypergraph.transport.tags import untagged
+from hypergraph.worker.execute import Executor, MapOrder
 from hypergraph.worker.map_work import MapWork
+from hypergraph.worker.pieces import NotHere
 
 logger = logging.getLogger("hypergraph.worker")
 
@@ -99,7 +101,7 @@ class Slot:
         self._calls = 0
         self._left: str | None = None  # the run drained last
         self._folds: OrderedDict[str, RunFold] = OrderedDict()
-        self._works: OrderedDict[tuple[str, str], MapWork] = OrderedDict()
+        self._works: OrderedDict[tuple[str, str, str], MapWork] = OrderedDict()
 
     def drain(self, run_id: str, queue: str) -> None:
         """Do what run `run_id` has ready on `queue`, until nothing is left or the slice is over."""
@@ -134,18 +136,20 @@ class Slot:
         """Forget what this slot knows of a run."""
         self._folds.pop(run_id, None)
 
-    def work_of(self, run_id: str, map_: str) -> MapWork:
-        """Return what the items of a map share, loaded once."""
-        key = (run_id, map_)
-        work = self._works.pop(key, None) or self.executor.open_work(run_id, map_)
+    def work_of(self, run_id: str, map_: str, queue: str) -> MapWork:
+        """Return what the items of a map share that wait on a queue, loaded once."""
+        key = (run_id, map_, queue)
+        work = self._works.pop(key, None)
+        if work is None:
+            work = self.executor.ranges.open(run_id, map_, untagged(queue))
         self._works[key] = work
         if len(self._works) > 8:
             self._works.popitem(last=False)
         return work
 
-    def drop_work(self, run_id: str, map_: str) -> None:
+    def drop_work(self, run_id: str, map_: str, queue: str) -> None:
         """Forget a map."""
-        self._works.pop((run_id, map_), None)
+        self._works.pop((run_id, map_, queue), None)
 
     def live_workers(self, queue: str) -> list[str]:
         """Return the ids of the live workers that serve a queue."""
@@ -372,7 +376,7 @@ class _Drain:
         left, slots = 0, 1
         while True:
             try:
-                work = self.slot.work_of(self.run_id, map_)
+                work = self.slot.work_of(self.run_id, map_, self.queue)
             except NotHere as missing:
                 return self._refuse_map(map_, missing.module)
             except StoreUnavailable:
@@ -382,7 +386,7 @@ class _Drain:
             want = 0 if self._is_over_time() else work.want(left, slots)
             answer = self._range(map_, want, commits, page=work.page)
             if answer.status != "ok":
-                self.slot.drop_work(self.run_id, map_)
+                self.slot.drop_work(self.run_id, map_, self.queue)
                 return True
             if answer.claim is None:
                 return did
@@ -390,25 +394,26 @@ class _Drain:
             left, slots = answer.left, answer.slots
             self._wake_another(left)
             try:
-                commits = [self._carry_out_range(work, answer.claim)]
+                commits = self._carry_out_range(work, answer.claim)
             except MissingModule as missing:
                 return self._refuse_map(map_, missing.module)
 
-    def _carry_out_range(self, work: MapWork, claim: RangeClaim) -> RangeCommit:
-        executor = self.slot.executor
+    def _carry_out_range(self, work: MapWork, claim: RangeClaim) -> list[RangeCommit]:
+        ranges = self.slot.executor.ranges
         try:
-            return executor.carry_out_range(work, self.epoch, claim)
+            return ranges.carry_out(work, claim)
         except (MissingModule, StoreUnavailable, StoreFull):
             raise
         except Exception as error:
             # Not of a body, whose exceptions are results: of inputs that cannot be read.
             self._judge(f"{claim.range} of {work.map}", error)
-            return executor.fail_range(self.run_id, work.map, claim, error)
+            return [ranges.fail(self.run_id, work.map, claim, error)]
 
     def _range(
         self, map_: str, want: int, commits: Sequence[RangeCommit] = (), *, page: str = ""
     ) -> Ranged:
-        return self.store.range(
+        """Commit and claim, and wake whoever goes on with what goes on elsewhere."""
+        answer = self.store.range(
             self.run_id,
             map_,
             slot=self.slot.name,
@@ -416,8 +421,12 @@ class _Drain:
             call=self.slot.next_call(),
             want=want,
             page=page,
+            queue=self.queue,
             commits=commits,
         )
+        elsewhere = {answer.home, *(commit.to for commit in commits)} - {"", self.queue}
+        self.coordinator.tickets.send_all((self.run_id, queue, 1) for queue in elsewhere)
+        return answer
 
     def _refuse_map(self, map_: str, module: str) -> bool:
         """Leave a map to other workers; fail its items when nobody can load its graph."""
@@ -436,4 +445,4 @@ class _Drain:
             answer = self._range(map_, 1 << 16, commits)
             if answer.status != "ok" or answer.claim is None:
                 return True
-            commits = [self.slot.executor.fail_range(self.run_id, map_, answer.claim, error)]
+            commits = [self.slot.executor.ranges.fail(self.run_id, map_, answer.claim, error)]

@@ -1,4 +1,4 @@
-"""Carry out what a slot has claimed: one task of a run, or a range of items of a map.
+"""Carry out one task of a run that a slot has claimed. Ranges of a map are in :mod:`ranges`.
 
 An exception of the user's code is a result like any other and is reported. An exception of the
 store passes through: the lease is then given back or reaped, and somebody carries it out again.
@@ -7,7 +7,7 @@ store passes through: the lease is then given back or reaped, and somebody carri
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,19 +16,19 @@ from hypergraph.coordinator.results import open_rows
 from hypergraph.errors import (
     MissingModule,
     PayloadError,
-    StateLost,
     StoreUnavailable,
     UnserializableResult,
 )
 from hypergraph.graph import Graph
 from hypergraph.nodes import FunctionNode, GateNode, HyperNode, InterruptNode
+from hypergraph.nodes.queue import DEFAULT_QUEUE
 from hypergraph.plan.items import split
 from hypergraph.runners.call import call_node, choose, spare_for
 from hypergraph.runners.inline import Outcome, prepare
 from hypergraph.runners.nested import flatten
 from hypergraph.runners.state import differs
 from hypergraph.runners.together import TOGETHER
-from hypergraph.store.contract import Claim, Commit, RangeClaim, RangeCommit, TaskRecord
+from hypergraph.store.contract import Claim, Commit, TaskRecord
 from hypergraph.store.records import (
     Border,
     ItemCount,
@@ -42,28 +42,19 @@ from hypergraph.values.codec import encode_parts
 from hypergraph.values.digest import digest
 from hypergraph.values.failure import pack_failure
 from hypergraph.values.nested import encode_plain
-from hypergraph.values.results import Row, length_of_page, pack_page, pack_rows
+from hypergraph.values.results import Row, length_of_page, pack_page
 from hypergraph.values.ship import Loader
-from hypergraph.worker.map_work import TARGET_S, MapWork
 from hypergraph.worker.node_loop import NODE_LOOP, settle
 from hypergraph.worker.pieces import (
     MOST_TOLD,
     FailedPiece,
+    NotHere,
     describe,
     exited,
     gather,
-    pack_outcomes,
-    told,
 )
+from hypergraph.worker.ranges import Ranges
 from hypergraph.worker.value_cache import Outgoing, Values
-
-
-class NotHere(Exception):
-    """This worker lacks a module that a task needs. Some other worker may have it."""
-
-    def __init__(self, module: str) -> None:
-        super().__init__(module)
-        self.module = module
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +69,7 @@ class MapOrder:
 
 
 class Executor:
-    """Carries out tasks and ranges for one thread.
+    """Carries out tasks for one thread, and has what carries out ranges.
 
     Args:
         store: Where values and code are fetched from.
@@ -89,6 +80,7 @@ class Executor:
         step: Told the index of each item of a range before its body.
         at: Told the path of each node of an item that has killed a process before.
         leave: Called when the bodies are done.
+        served: Queues, without tag, that the worker serves.
     """
 
     def __init__(
@@ -102,6 +94,7 @@ class Executor:
         step: Callable[[int], None] = lambda _: None,
         at: Callable[[str], None] = lambda _: None,
         leave: Callable[[], None] = lambda: None,
+        served: Collection[str] = (DEFAULT_QUEUE,),
     ) -> None:
         self.store = store
         self.sealer = sealer
@@ -110,9 +103,20 @@ class Executor:
         self.values = Values(store, loader.decode)
         self.payloads = Payloads(store, sealer)
         self._enter = enter
-        self._step = step
-        self._at = at
         self._leave = leave
+        self._served = served
+        self.ranges = Ranges(
+            store,
+            self.payloads,
+            loader,
+            self.values,
+            worker,
+            served=served,
+            enter=enter,
+            step=step,
+            at=at,
+            leave=leave,
+        )
         self._single: tuple[str, Graph] | None = None  # the node that was awaited last
 
     # -- tasks --------------------------------------------------------------------------------
@@ -350,14 +354,18 @@ class Executor:
         mapped = [border.inputs[name] for name in border.mapped]
         if missing := [name for name in mapped if name not in inner]:
             # What is mapped over was bound inside, or is a default there.
-            whole = self.loader.load_graph(order.code).as_node(name="mapped")
+            here = [order.parts[queue] for queue in self._served if queue in order.parts]
+            code = here[0] if here else order.code
+            whole = self.loader.load_graph(code).as_node(name="mapped")
             inner.update((name, spare_for(whole, name).take()) for name in missing)
         rows = list(split(inner, mapped, border.mode).rows())
         gathering = Order(order.path, "gather", order.code, {}, order.border, order.previous)
         sealed = self.sealer.seal(gathering, run_id, task)
         stops = border.error_handling == "raise"
         broadcast = {name: ref for name, ref in refs.items() if name not in mapped}
-        spec = MapSpec(order.code, mapped, broadcast, stops=stops, path=order.path)
+        spec = MapSpec(
+            order.code, mapped, broadcast, stops=stops, path=order.path, parts=order.parts
+        )
         pages = []
         start = 0
         while start < len(rows):
@@ -389,106 +397,3 @@ class Executor:
         failed = [(item, row.text) for item, row in rows if row.failure is not None]
         count = ItemCount(found.done, found.failed, found.busy_us, failed[:MOST_TOLD])
         return [row for _, row in rows], count
-
-    # -- ranges of a map ------------------------------------------------------------------------
-
-    def open_work(self, run_id: str, map_: str) -> MapWork:
-        """Load what the items of a map share: the graph, prepared, and the broadcast values.
-
-        Raises:
-            NotHere: The graph needs a module that this worker lacks.
-        """
-        sealed = self.store.map_spec(run_id, map_)
-        if sealed is None:
-            raise StateLost(run_id)
-        spec: MapSpec = self.sealer.open(MapSpec, sealed, run_id, map_)
-        try:
-            graph = self.loader.load_graph(spec.graph)
-            shared = self.values.load(run_id, spec.broadcast)
-        except MissingModule as error:
-            raise NotHere(error.module) from error
-        return MapWork(run_id, map_, spec, graph, shared, self.loader.decode)
-
-    def carry_out_range(self, work: MapWork, epoch: str, claim: RangeClaim) -> RangeCommit:
-        """Run the items of a range until it ends, `TARGET_S` have passed, or one fails that stops.
-
-        Returns:
-            What to commit: the head of the range that was done.
-        """
-        columns = work.columns(self.payloads, claim)
-        offset = int(claim.page)
-        outcomes: list[Outcome] = []
-        stops = work.spec.stops
-        failed = 0
-        first = -1
-        run, shared, names = work.run, work.shared, work.spec.mapped
-        if claim.attempt != "1":
-            run = work.followed(self._at)
-        single = names[0] if len(names) == 1 else None
-        step = self._step
-        clock = time.perf_counter
-        self._enter(work.run_id, work.map, work.spec.path, claim.start, int(claim.attempt))
-        began = clock()
-        deadline = began + TARGET_S  # also of a chunk: nobody hears of a cancel in between
-        index = claim.start
-        try:
-            while index < claim.stop:
-                step(index)
-                if single is not None:
-                    values = {**shared, single: columns[0][index - offset]}
-                else:
-                    at = index - offset
-                    values = {**shared, **{n: c[at] for n, c in zip(names, columns, strict=True)}}
-                try:
-                    outcome = run(values)
-                except (SystemExit, KeyboardInterrupt) as exit_:
-                    outcome = Outcome({}, {}, exited(exit_, work.spec.path, index))
-                except BaseException as error:
-                    outcome = Outcome({}, {}, error)
-                outcomes.append(outcome)
-                index += 1
-                if outcome.error is not None:
-                    failed += 1
-                    if first < 0:
-                        first = index - 1
-                    if stops:
-                        break
-                if clock() > deadline:
-                    break
-        finally:
-            self._leave()
-        busy_s = clock() - began
-        work.learn(len(outcomes), busy_s)
-        data, bad, errors = pack_outcomes(outcomes, work.spec.path, claim, self.worker)
-        if bad and (first < 0 or claim.start + bad[0] < first):
-            first = claim.start + bad[0]
-        sealed = self.payloads.seal("results", [data], work.run_id, work.map, claim.start)
-        return RangeCommit(
-            claim.range,
-            claim.attempt,
-            index,
-            sealed,
-            failed + len(bad),
-            first,
-            int(busy_s * 1e6),
-            errors=errors,
-        )
-
-    def fail_range(
-        self, run_id: str, map_: str, claim: RangeClaim, error: Exception
-    ) -> RangeCommit:
-        """Return the commit that fails a range of items without having run them."""
-        count = claim.stop - claim.start
-        packed = pack_failure(error, node=map_, item=None, worker=self.worker, attempt=1)
-        outcomes = [Outcome({}, {}, error)] * count
-        data, _ = pack_rows(outcomes, lambda *_: (packed, describe(error)))
-        sealed = self.payloads.seal("results", [data], run_id, map_, claim.start)
-        return RangeCommit(
-            claim.range,
-            claim.attempt,
-            claim.stop,
-            sealed,
-            count,
-            claim.start,
-            errors=told(claim.start, map_, error),
-        )

@@ -12,6 +12,7 @@ from typing import Any, cast
 from hypergraph.events.types import Event, NodeEndEvent, NodeErrorEvent, NodeStartEvent
 from hypergraph.graph import Graph
 from hypergraph.runners.inline import Outcome, prepare
+from hypergraph.runners.placed import Placed
 from hypergraph.runners.together import TOGETHER
 from hypergraph.runners.waiting import IN_TURN
 from hypergraph.runners.watch import Around
@@ -23,7 +24,11 @@ ItemRun = Callable[[Mapping[str, Any]], Outcome]
 
 
 def make_run(
-    graph: Graph, spec: MapSpec, names: Iterable[str], at: Callable[[str], None] | None = None
+    graph: Graph,
+    spec: MapSpec,
+    names: Iterable[str],
+    at: Callable[[str], None] | None = None,
+    way: Placed | None = None,
 ) -> ItemRun:
     """Return what runs an item of a map.
 
@@ -32,13 +37,15 @@ def make_run(
         spec: The map.
         names: Of the inputs of each item.
         at: If given, it is told the path of the node that is carried out.
+        way: If given, only what belongs on its queue is run; see `runners.placed`.
     """
+    waits = way is None and graph.has_async_nodes
     ready = prepare(
         graph,
         names,
         select=spec.select,
         max_iterations=spec.max_iterations,
-        way=TOGETHER if graph.has_async_nodes else IN_TURN,
+        way=TOGETHER if waits else way or IN_TURN,
         is_observed=at is not None,
     )
 
@@ -49,7 +56,7 @@ def make_run(
     def run(values: Mapping[str, Any]) -> Outcome:
         return cast(Outcome, NODE_LOOP.run(lambda: start(values)))
 
-    if graph.has_async_nodes:
+    if waits:
         return run
     return ready.run if at is None else start
 

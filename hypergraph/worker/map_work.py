@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from hypergraph.coordinator.payload import Payloads
 from hypergraph.errors import StateLost
 from hypergraph.graph import Graph
+from hypergraph.runners.outcome import Outcome
+from hypergraph.runners.placed import Answer, Hop, Journey, placed_on
 from hypergraph.store.contract import RangeClaim
 from hypergraph.store.records import MapSpec
+from hypergraph.values.luggage import Luggage, unpack_luggage
 from hypergraph.values.results import Decode, unpack_page
 from hypergraph.worker.item_run import ItemRun, make_run
+from hypergraph.worker.node_loop import settle
 
 #: A range is committed when its items have taken this long, wherever in the range that is.
 TARGET_S = 0.1
 
 
+class Handover(NamedTuple):
+    """An item that goes on on another queue, in the place of its outcome."""
+
+    queue: str  #: without tag
+    luggage: Luggage
+    error: None = None
+
+
 class MapWork:
-    """One map, as far as a process needs it to run items of it."""
+    """One map, as far as a process needs it to run items of it.
+
+    Args:
+        run_id: The run.
+        map_: The map.
+        spec: What was ordered.
+        graph: What is mapped.
+        shared: Inputs that all items share.
+        decode: The process's way to decode.
+        queue: Of a map whose items go from queue to queue: what is done here, without tag.
+    """
 
     def __init__(
         self,
@@ -28,43 +50,82 @@ class MapWork:
         graph: Graph,
         shared: dict[str, Any],
         decode: Decode,
+        queue: str | None = None,
     ) -> None:
         self.run_id = run_id
         self.map = map_
         self.spec = spec
         self.shared = shared
         self._graph = graph
+        self._way = None if queue is None else placed_on(queue, settle)
         self.run = self._make_run()
         self._decode = decode
-        self.page = ""  #: first item of the page at hand
+        self.page = ""  #: id of the page at hand
         self._columns: list[list[Any]] = []
+        self._luggage: list[Luggage] = []
         self._item_s = 0.0  #: mean time of an item, the recent past weighing more
         self._most = 1
 
     def _make_run(self, at: Callable[[str], None] | None = None) -> ItemRun:
-        return make_run(self._graph, self.spec, [*self.spec.mapped, *self.shared], at)
+        return make_run(self._graph, self.spec, [*self.spec.mapped, *self.shared], at, self._way)
 
-    def followed(self, at: Callable[[str], None]) -> ItemRun:
-        """Return what `run` is, but tells `at` the path of each node."""
-        return self._make_run(at)
+    def beginning(
+        self, payloads: Payloads, claim: RangeClaim, at: Callable[[str], None] | None = None
+    ) -> Callable[[int], Outcome | Handover]:
+        """Return what runs an item of a claimed range, given its index.
 
-    def columns(self, payloads: Payloads, claim: RangeClaim) -> list[list[Any]]:
-        """Return the page of inputs that holds a claimed range, one list per mapped name.
+        Args:
+            payloads: Opens the page that holds the range.
+            claim: The range.
+            at: If given, it is told the path of each node that is carried out.
 
         Raises:
-            StateLost: It has gone, or a large value it refers to.
+            StateLost: The page has gone, or a large value it refers to.
             UntrustedPayload: Nobody with the secret has written it there.
         """
         if claim.data is None:
             raise StateLost(self.run_id)
         if claim.data:
-            try:
-                data = payloads.open("page", claim.data, self.run_id, self.map, int(claim.page))
-            except KeyError:
-                raise StateLost(self.run_id) from None
+            self._open_page(payloads, claim, claim.data)
+        offset, shared = claim.offset, self.shared
+        run = self.run if at is None else self._make_run(at)
+        if claim.has_begun:
+            return lambda index: self._go(run, *self._luggage[index - offset])
+        names, columns = self.spec.mapped, self._columns
+
+        def inputs(index: int) -> dict[str, Any]:
+            place = index - offset
+            return {name: column[place] for name, column in zip(names, columns, strict=True)}
+
+        if self._way is not None:
+            return lambda index: self._go(run, inputs(index), ())
+        if len(names) == 1:
+            name, column = names[0], columns[0]
+            return lambda index: run({**shared, name: column[index - offset]})
+        return lambda index: run({**shared, **inputs(index)})
+
+    def _open_page(self, payloads: Payloads, claim: RangeClaim, sealed: bytes) -> None:
+        kind = "luggage" if claim.has_begun else "page"
+        try:
+            data = payloads.open(kind, sealed, self.run_id, self.map, claim.offset)
+        except KeyError:
+            raise StateLost(self.run_id) from None
+        if claim.has_begun:
+            self._luggage = unpack_luggage(data, self._decode)
+        else:
             self._columns = unpack_page(data, self._decode)
-            self.page = claim.page
-        return self._columns
+        self.page = claim.page
+
+    def _go(
+        self, run: ItemRun, inputs: Mapping[str, Any], answers: Sequence[Answer]
+    ) -> Outcome | Handover:
+        """Run an item as far as it belongs here."""
+        assert self._way is not None
+        journey = Journey(answers)
+        try:
+            return self._way.go(run, {**self.shared, **inputs}, journey)
+        except Hop as hop:
+            return Handover(hop.queue, (inputs, journey.answers))
 
     def learn(self, items: int, busy_s: float) -> None:
         """Take the measure of a range that was run."""

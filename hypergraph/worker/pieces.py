@@ -18,6 +18,14 @@ from hypergraph.values.results import Row, pack_rows
 MOST_TOLD = 3
 
 
+class NotHere(Exception):
+    """This worker lacks a module that a task needs. Some other worker may have it."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(module)
+        self.module = module
+
+
 class FailedPiece(Exception):
     """A task failed, and this is what is told of it. Never leaves the executor."""
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
 
-from hypergraph import DistributedRunner, Graph, NoWorker, node
+from hypergraph import END, DistributedRunner, Graph, NoWorker, SyncRunner, node, route
+from hypergraph.errors import UnserializableResult
 from hypergraph.worker.local import LocalWorkers, local_config
+from tests.agreement import place_of
+from tests.processes import wait_until
 from tests.redis_server import RedisServer
+from tests.stores import open_store
 
 SECRET = b"a secret of the tests"
 NAMESPACE = "placement"
@@ -35,6 +41,9 @@ def hosts(redis_server: RedisServer) -> Iterator[Hosts]:
         config = local_config(redis_server.url, secret=SECRET, namespace=NAMESPACE, queues=[queue])
         started.append(LocalWorkers(config))
         started[-1].start()
+    store = open_store(redis_server.url, NAMESPACE)
+    assert wait_until(lambda: len(store.workers(60.0)) == 2, 30.0)
+    store.link.close()
     yield Hosts(*started)
     for workers in started:
         workers.stop()
@@ -114,8 +123,9 @@ def test_a_nested_graph_can_be_placed_as_a_whole(make_runner: Runner, hosts: Hos
 def test_a_queue_that_nobody_serves_is_named_before_anything_is_stored(
     make_runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hypergraph.runners.session.CONTACT_S", 0.6)
     runner = make_runner(queues={"load": "tpu"})
+    runner._open()
+    monkeypatch.setattr("hypergraph.runners.session.CONTACT_S", 0.6)  # of waiting for a worker
 
     with pytest.raises(NoWorker, match=r"queue 'tpu'.*--queues tpu"):
         runner.run(GRAPH, x=3)
@@ -154,6 +164,160 @@ def test_a_mapped_graph_inside_a_run_runs_where_its_nodes_are(
     assert {hosts.name(pid) for _, pid in values["y"]} == {"default"}
     assert [value for value, _ in values["b"]] == [2 * (1 + n) for n in range(20)]
     assert {hosts.name(pid) for _, pid in values["b"]} == {"gpu"}
+
+
+# -- maps whose items go from queue to queue ----------------------------------------------------
+
+
+def test_items_hop_there_and_back(make_runner: Runner, hosts: Hosts) -> None:
+    results = make_runner().map(GRAPH, {"x": list(range(300))}, map_over="x")
+
+    assert [value for value, _ in results["c"]] == [2 * x + 1 for x in range(300)]
+    assert {places(hosts, result.values) for result in results} == {"default gpu default"}
+
+
+def test_items_come_one_by_one_as_they_are_done(make_runner: Runner, hosts: Hosts) -> None:
+    seen = list(make_runner().map_iter(GRAPH, {"x": iter(range(100))}, map_over="x"))
+
+    assert sorted(result["c"][0] for result in seen) == [2 * x + 1 for x in range(100)]
+
+
+def test_a_map_that_was_submitted_hops(make_runner: Runner, hosts: Hosts) -> None:
+    handle = make_runner().submit_map(GRAPH, {"x": list(range(40))}, map_over="x")
+
+    assert [c for c, _ in handle.result(30)["c"]] == [2 * x + 1 for x in range(40)]
+
+
+def test_items_of_a_mapped_node_hop_inside_a_run(make_runner: Runner, hosts: Hosts) -> None:
+    @node(output_name="x")
+    def several(n: int) -> list[int]:
+        return list(range(n))
+
+    @node(output_name="total")
+    def total(c: list[tuple[int, int]]) -> tuple[int, int]:
+        return sum(value for value, _ in c), os.getppid()
+
+    graph = Graph([several, GRAPH.as_node().map_over("x"), total], name="outer")
+    values = make_runner().run(graph, n=30).values
+
+    assert values["total"][0] == sum(2 * x + 1 for x in range(30))
+    assert {hosts.name(pid) for _, pid in values["b"]} == {"gpu"}
+    assert {hosts.name(pid) for _, pid in values["c"]} == {"default"}
+
+
+def test_a_mapped_node_that_ends_elsewhere_goes_on_at_once(
+    make_runner: Runner, hosts: Hosts
+) -> None:
+    each = Graph([load, embed], name="each").as_node().map_over("x")
+
+    began = time.monotonic()
+    for _ in range(3):
+        make_runner().run(Graph([each]), x=[1, 2])
+
+    assert time.monotonic() - began < 2.5  # a reconciler would come by once a second
+
+
+def test_the_first_failure_is_that_of_the_lowest_item_wherever_it_fails(
+    make_runner: Runner, hosts: Hosts
+) -> None:
+    @node(output_name="b", queue="gpu")
+    def on_gpu(a: int) -> int:
+        if a == 30:
+            raise ValueError(f"no {a} here")
+        return a
+
+    @node(output_name="c")
+    def back(b: int) -> int:
+        if b == 20:
+            raise KeyError(f"nor {b}")
+        return b
+
+    runner = make_runner()
+    graph = Graph([on_gpu, back])
+    with pytest.raises(KeyError, match="nor 20"):
+        runner.map(graph, {"a": list(range(60))}, map_over="a")
+    results = runner.map(graph, {"a": list(range(40))}, map_over="a", error_handling="continue")
+
+    assert {r.index: type(r.error) for r in results if r.error} == {20: KeyError, 30: ValueError}
+    assert results[30].error is not None
+    assert place_of(results[30].error) == ("on_gpu", "30")
+    assert results[20]["b"] == 20
+
+
+def test_gates_and_loops_hop(make_runner: Runner, hosts: Hosts) -> None:
+    @route(targets=["double", END])
+    def more(n: int) -> Any:
+        return "double" if n < 50 else END
+
+    @node(output_name="n", queue="gpu")
+    def double(n: int) -> int:
+        return 2 * n
+
+    graph = Graph([double, more])
+    oracle = SyncRunner().map(graph, {"n": list(range(1, 20))}, map_over="n")
+
+    assert (
+        make_runner(queues={"more": "default"}).map(graph, {"n": list(range(1, 20))}, map_over="n")[
+            "n"
+        ]
+        == oracle["n"]
+    )
+
+
+def test_what_cannot_travel_fails_the_item_and_names_the_node(
+    make_runner: Runner, hosts: Hosts
+) -> None:
+    @node(output_name="a")
+    def lock(x: int) -> Any:
+        return threading.Lock() if x == 2 else x
+
+    @node(output_name="b", queue="gpu")
+    def use(a: Any) -> int:
+        return 1
+
+    results = make_runner().map(
+        Graph([lock, use]), {"x": [1, 2, 3]}, map_over="x", error_handling="continue"
+    )
+
+    assert [result.error is None for result in results] == [True, False, True]
+    with pytest.raises(UnserializableResult, match="'lock'"):
+        raise results[1].error or AssertionError
+
+
+def test_broadcast_and_bound_values_are_where_they_are_read(
+    make_runner: Runner, hosts: Hosts
+) -> None:
+    @node(output_name="a")
+    def first(x: int, table: list[int]) -> int:
+        return x + len(table)
+
+    @node(output_name="b", queue="gpu")
+    def second(a: int, weights: list[int], table: list[int], bias: int = 7) -> int:
+        return a + sum(weights) + table[0] + bias
+
+    graph = Graph([first, second]).bind(weights=[10, 20])
+    values = {"x": [1, 2, 3], "table": list(range(5, 25))}
+
+    assert make_runner().map(graph, values, map_over="x")["b"] == [1 + 62, 2 + 62, 3 + 62]
+
+
+def test_a_worker_that_serves_both_queues_does_all_of_an_item(
+    redis_url: str, namespace: str
+) -> None:
+    config = local_config(redis_url, secret=SECRET, namespace=namespace, queues=["default", "gpu"])
+    workers = LocalWorkers(config)
+    workers.start()
+    try:
+        with DistributedRunner(redis_url, secret=SECRET, namespace=namespace) as runner:
+            results = runner.map(GRAPH, {"x": list(range(30))}, map_over="x")
+            handle = runner.submit_map(GRAPH, {"x": list(range(30))}, map_over="x")
+            assert handle.result(20)["c"] == results["c"]
+            state = runner._open().store.keys.run(handle.run_id, "m:map:state")
+            hops = runner._open().link.pipeline([("HGET", state, "hops")])[0]
+    finally:
+        workers.stop()
+
+    assert hops is None
 
 
 # -- workers of one's own -----------------------------------------------------------------------

@@ -83,12 +83,14 @@ local function make_ready(id, record)
   redis.call("zadd", key("ready:" .. queue), score, id)
 end
 
--- Results that their reader has not had may take this much of Redis, where a window is set.
+-- Results that their reader has not had may take this much of Redis, where a window is set. So may
+-- what items bring along that wait for a worker of another queue.
 local UNREAD_BYTES = 67108864
 
--- Whether fresh items of a map may be claimed, or its reader has to move on first.
+-- Whether fresh items of a map may be claimed, or its reader or another queue has to move on first.
 local function has_room(state)
-  local v = redis.call("hmget", state, "cursor", "read", "window", "unread")
+  local v = redis.call("hmget", state, "cursor", "read", "window", "unread", "hop_bytes")
+  if tonumber(v[5] or "0") >= UNREAD_BYTES then return false end
   local window = tonumber(v[3])
   if window == 0 then return true end
   return tonumber(v[1]) - tonumber(v[2]) < window and tonumber(v[4] or "0") < UNREAD_BYTES
@@ -98,8 +100,12 @@ end
 local function open_maps(queue)
   local open = {}
   for _, map in ipairs(redis.call("smembers", key("maps"))) do
-    local v = redis.call("hmget", key("m:" .. map .. ":state"), "over", "queue")
-    if not v[1] and (not queue or v[2] == queue) then open[#open + 1] = map end
+    local m = "m:" .. map .. ":"
+    local v = redis.call("hmget", key(m .. "state"), "over", "queue")
+    if not v[1] and (not queue or v[2] == queue
+        or redis.call("exists", key(m .. "ready:" .. queue)) == 1) then
+      open[#open + 1] = map
+    end
   end
   return open
 end
@@ -107,11 +113,18 @@ end
 local map_work = {"ready", "slots", "calls", "attempts", "deaths", "alone", "pages", "starts", "left"}
 local map_record = {"state", "out", "fresh", "journal"}
 
+-- Remove what was to be done of a map.
+local function drop_map_work(map)
+  for _, part in ipairs(map_work) do redis.call("unlink", key("m:" .. map .. ":" .. part)) end
+  for _, queue in ipairs(redis.call("smembers", key("queues"))) do
+    redis.call("unlink", key("m:" .. map .. ":ready:" .. queue))
+  end
+end
+
 -- Remove a map whose results have been gathered.
 local function drop_map(map)
-  for _, parts in ipairs({map_work, map_record}) do
-    for _, part in ipairs(parts) do redis.call("unlink", key("m:" .. map .. ":" .. part)) end
-  end
+  drop_map_work(map)
+  for _, part in ipairs(map_record) do redis.call("unlink", key("m:" .. map .. ":" .. part)) end
 end
 
 -- End the run: nothing can be claimed or committed after this, and the record begins to age.
@@ -126,7 +139,7 @@ local function finish(status, note, seq)
   redis.call("unlink", key("tasks"), key("slots"), key("calls"), key("attempts"), key("deaths"),
     key("alone"), key("refused"))
   for _, map in ipairs(redis.call("smembers", key("maps"))) do
-    for _, part in ipairs(map_work) do redis.call("unlink", key("m:" .. map .. ":" .. part)) end
+    drop_map_work(map)
     for _, part in ipairs(map_record) do
       redis.call("pexpire", key("m:" .. map .. ":" .. part), keep_ms)
     end

@@ -18,15 +18,15 @@ for _, slot in ipairs(redis.call("hkeys", part("slots"))) do
     redis.call("hdel", part("slots"), slot)
     for id, attempt in pairs(held) do
       reaped = reaped + 1
-      local s, e = bounds(id)
+      local s, e, page = bounds(id)
       local at = nil
       if guilty == board and item >= s and item < e then at = item end
       if guilty == "?" and e - s == 1 then at = s end
       if not at then
-        give_back(s, e, tonumber(attempt) - 1, guilty == "?")
+        give_back(s, e, page, tonumber(attempt) - 1, guilty == "?")
       else
-        give_back(s, at, tonumber(attempt) - 1)
-        give_back(at + 1, e, tonumber(attempt) - 1)
+        give_back(s, at, page, tonumber(attempt) - 1)
+        give_back(at + 1, e, page, tonumber(attempt) - 1)
         redis.call("hincrby", KEYS[1], "lost", 1)
         if live[3] == "" then
           log_range("k", "lost", "s", whole(at), "a", attempt, "w", slot, "p", payload)
@@ -38,9 +38,9 @@ for _, slot in ipairs(redis.call("hkeys", part("slots"))) do
         local deaths = redis.call("hincrby", part("deaths"), whole(at), 1)
         if deaths >= limit then
           redis.call("hdel", part("deaths"), whole(at))
-          commit_range(at, at + 1, attempt, slot, "crash:" .. payload, 1, at, 0, "")
+          commit_range(at, at + 1, page, attempt, slot, "crash:" .. payload, 1, at, 0, "")
         else
-          give_back(at, at + 1, tonumber(attempt), true)
+          give_back(at, at + 1, page, tonumber(attempt), true)
         end
       end
     end
