@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from hypergraph import END, DistributedRunner, Graph, NoWorker, SyncRunner, node, route
 from hypergraph.errors import UnserializableResult
+from hypergraph.nodes import FunctionNode
 from hypergraph.worker.local import LocalWorkers, local_config
 from tests.agreement import place_of
+from tests.elsewhere import host
 from tests.processes import wait_until
 from tests.redis_server import RedisServer
 from tests.stores import open_store
@@ -318,6 +324,61 @@ def test_a_worker_that_serves_both_queues_does_all_of_an_item(
         workers.stop()
 
     assert hops is None
+
+
+# -- other machines -----------------------------------------------------------------------------
+
+
+def test_workers_of_other_queues_need_not_have_what_a_placed_node_imports(
+    redis_url: str, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there, nowhere = (tmp_path / name for name in ("client", "gpu", "default"))
+    nowhere.mkdir()
+    for directory in (here, there):
+        (directory / "rare-1.0.dist-info").mkdir(parents=True)  # as pip leaves it
+        (directory / "rare.py").write_text("import os\ndef twice(n): return 2 * n, os.getppid()\n")
+    monkeypatch.syspath_prepend(str(here))
+    rare = importlib.import_module("rare")
+
+    first = FunctionNode(lambda x: x + 1, name="first", output_name="n")
+    graph = Graph([first, FunctionNode(rare.twice, output_name="b", queue="gpu")])
+    with (
+        host(redis_url, namespace, nowhere),
+        host(redis_url, namespace, there, queues=["gpu"]) as gpu,
+        DistributedRunner(redis_url, secret=SECRET, namespace=namespace) as runner,
+    ):
+        one = runner.run(graph, x=1)["b"]
+        many = runner.map(graph, {"x": list(range(20))}, map_over="x")["b"]
+        pid = gpu.pid
+    monkeypatch.delitem(sys.modules, "rare")
+
+    assert one == (4, pid)
+    assert many == [(2 * (x + 1), pid) for x in range(20)]
+
+
+def test_a_placed_worker_that_is_killed_costs_nobody_a_result(
+    redis_url: str, namespace: str, tmp_path: Path
+) -> None:
+    dying = tmp_path / "dying"
+
+    @node(output_name="b", queue="gpu")
+    def fragile(a: tuple[int, int]) -> int:
+        if a[0] == 50 and not dying.exists():
+            dying.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return a[0]
+
+    with (
+        host(redis_url, namespace, tmp_path),
+        host(redis_url, namespace, tmp_path, queues=["gpu"]),
+        DistributedRunner(redis_url, secret=SECRET, namespace=namespace) as runner,
+    ):
+        results = runner.map(
+            Graph([load, fragile, store.with_inputs(b="a")]), {"x": list(range(100))}, map_over="x"
+        )
+
+    assert dying.exists()
+    assert results["b"] == list(range(1, 101))
 
 
 # -- workers of one's own -----------------------------------------------------------------------
