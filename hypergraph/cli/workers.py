@@ -91,8 +91,12 @@ def _about(worker: WorkerInfo) -> Iterator[Text]:
     queues = [queue.removesuffix(f".{worker.tag}") for queue in worker.queues]
     if queues:
         yield Text(f"{'queues' if len(queues) > 1 else 'queue'} {', '.join(queues)}")
+    if worker.threads > 1:
+        yield Text(f"{worker.threads} threads per child")
     if worker.labels:
         yield Text(f"labels {', '.join(worker.labels)}")
+    if worker.allow_modules is not None:
+        yield Text(f"runs only code of {', '.join(worker.allow_modules) or 'no module'}")
 
 
 def _children(worker: WorkerInfo) -> Table:

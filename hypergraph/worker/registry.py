@@ -60,6 +60,7 @@ class WorkerInfo:
     children: Mapping[str, int]  #: name -> pid
     running: tuple[RunningBody, ...]
     modules: frozenset[str] | None  #: top-level modules it can import; None: it does not say yet
+    allow_modules: tuple[str, ...] | None = None  #: it runs only code of these, by reference
 
     def serves(self, queue: str) -> bool:
         """Whether it takes work from a queue, named without tag: of clients that match it."""
@@ -120,6 +121,7 @@ def describe_host(config: WorkerConfig, version: str, started_at: float) -> dict
         "version": version,
         "processes": config.processes,
         "threads": config.threads,
+        **({} if config.allow_modules is None else {"allow": ",".join(config.allow_modules)}),
         "started_at": f"{started_at:.3f}",
     }
 
@@ -167,6 +169,7 @@ def read_info(worker: str, said: Mapping[str, str]) -> WorkerInfo:
         children=json.loads(said.get("children", "{}")),
         running=tuple(RunningBody(*body) for body in json.loads(said.get("running", "[]"))),
         modules=frozenset(names("modules")) or None,
+        allow_modules=names("allow") if "allow" in said else None,
     )
 
 

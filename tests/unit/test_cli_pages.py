@@ -289,6 +289,13 @@ def workers_shown(*workers: WorkerInfo) -> str:
     return printed(lambda console: show_workers(console, workers, NOW))
 
 
+def test_what_a_host_was_started_with_is_told() -> None:
+    text = workers_shown(replace(WORKER, threads=4, allow_modules=("ours", "theirs")))
+
+    assert "4 threads per child\n" in text
+    assert "runs only code of ours, theirs\n" in text
+
+
 def test_a_host_is_told_with_pids_versions_and_what_it_runs() -> None:
     body = RunningBody("c1", 8, STORY.run_id, "fetch", "outer/fetch", None, 12.3)
     text = workers_shown(replace(WORKER, running=(body,), labels=("gpu=a100",)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,16 @@ def test_a_host_that_has_said_next_to_nothing_can_be_listed() -> None:
     info = read_info("w", {"beat_ms": "5"})
 
     assert (info.queues, info.running, info.modules) == ((), (), None)
+
+
+def test_a_host_says_whose_code_it_runs() -> None:
+    some, none = (replace(CONFIG, allow_modules=modules) for modules in (("a", "b"), ()))
+    said = [
+        {name: str(value) for name, value in describe_host(config, "1", 0.0).items()}
+        for config in (CONFIG, some, none)
+    ]
+
+    assert [read_info("w", of).allow_modules for of in said] == [None, ("a", "b"), ()]
 
 
 def test_a_host_serves_its_queues_until_it_drains() -> None:
