@@ -51,6 +51,7 @@ class RunFold:
         self.ended = 0  #: tasks that have ended
         self.failures = 0  #: tasks that have failed
         self.is_map = False  #: the run consists of a map: there is no plan to follow
+        self.crashed: dict[str, str] = {}  #: task that killed its workers -> path of its node
         self._epoch = 0  # of the latest commit or answer; there is no way back
         self._due: list[tuple[int, Due]] = []  # what fell due, by the entry that made it due
 
@@ -115,6 +116,7 @@ class RunFold:
         elif kind == "crash":
             task = fields["task"].decode()
             self._sealer.open_crash(fields["p"], self.run_id, task)
+            self.crashed[task] = "/".join(self.tree.path_of(task) or ())
             return self._end(TaskEnded(task, error=entry))
         elif kind == "answer":
             epoch = fields["ep"].decode()
@@ -247,6 +249,6 @@ def make_end(fold: RunFold, sealer: Sealer) -> tuple[str, bytes]:
         end = End(results, error=error.error, text=error.text, nested=nested)
     else:
         task = error.fields["task"].decode()
-        broken = {"crash": task, "p": error.fields["p"]}
+        broken = {"crash": task, "path": fold.crashed.get(task, ""), "p": error.fields["p"]}
         end = End(results, broken=broken, text="a worker died", nested=nested)
     return "failed", sealer.seal(end, fold.run_id)

@@ -26,7 +26,13 @@ from contextlib import contextmanager
 from functools import partial
 
 from hypergraph.coordinator.fold import JournalGap, RunFold, make_end
-from hypergraph.errors import CorruptPayload, PayloadError, StoreError, UntrustedPayload
+from hypergraph.errors import (
+    CorruptPayload,
+    PayloadError,
+    StoreError,
+    UntrustedPayload,
+    WorkerCrashed,
+)
 from hypergraph.store.blobs import DirectoryBlobs
 from hypergraph.store.contract import RunView, Ticked
 from hypergraph.store.depot import check_digest
@@ -194,12 +200,22 @@ class Coordinator:
         return self.store.end(run_id, "cancelled", self.sealer.seal(End(by=by), run_id))
 
 
+def pack_lost_host(worker: str) -> bytes:
+    """Return the failure of what was on a host each time it vanished, once too often.
+
+    Where that was, whoever reads it knows.
+    """
+    error = WorkerCrashed(worker=worker, attempts=MOST_DEATHS)
+    return pack_failure(error, node="", item=None, worker=worker, attempt=MOST_DEATHS)
+
+
 class Reconciler:
     """Ticks. See the module's docstring.
 
     Args:
         coordinator: Decides what is missing.
-        crash: Makes the packed failure of a task whose whole host, by this name, vanished.
+        crash: Makes the packed failure of a task whose whole host, by this name, vanished. By
+            default `pack_lost_host`.
         lease_s: A worker that has not been heard of for this long is dead.
         every_s: Time between ticks.
     """
@@ -207,7 +223,7 @@ class Reconciler:
     def __init__(
         self,
         coordinator: Coordinator,
-        crash: Callable[[str], bytes],
+        crash: Callable[[str], bytes] | None = None,
         *,
         lease_s: float = 5.0,
         every_s: float = 1.0,
@@ -217,7 +233,7 @@ class Reconciler:
         self.coordinator = coordinator
         self.lease_s = lease_s
         self.every_s = every_s
-        self._crash = crash
+        self._crash = crash or pack_lost_host
 
     def tick(self) -> Sequence[str]:
         """Do what is due. Returns the live workers."""

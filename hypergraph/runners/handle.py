@@ -17,7 +17,7 @@ from hypergraph.errors import (
 )
 from hypergraph.plan import Frame, Nested, Phase, TaskEnded
 from hypergraph.runners.nested import Errors, restore_one
-from hypergraph.runners.notes import annotate
+from hypergraph.runners.notes import annotate, locate
 from hypergraph.runners.result import MapResult, PauseInfo, RunResult, RunStatus
 from hypergraph.runners.session import Session
 from hypergraph.store.depot import read_values
@@ -268,7 +268,10 @@ class RunReader:
         broken = end.broken or {}
         if "crash" in broken:
             sealer = self._session.sealer
-            return self._unpack(sealer.open_crash(broken["p"], self._run_id, broken["crash"]))
+            packed = sealer.open_crash(broken["p"], self._run_id, broken["crash"])
+            error = self._unpack(packed)
+            locate(error, node=broken["path"])
+            return error
         if broken.get("output"):
             return ConflictError(broken["output"], broken["nodes"])
         return InfiniteLoopError(broken.get("max_iterations", 0))

@@ -12,7 +12,7 @@ from hypergraph.errors import ResultExpired, RunCancelled, StateLost
 from hypergraph.runners.handle import STATUSES, telling_how_to_attach
 from hypergraph.runners.mapping import BOARD, Feeder, MapReader
 from hypergraph.runners.nested import Errors, restore_run
-from hypergraph.runners.notes import annotate
+from hypergraph.runners.notes import annotate, locate
 from hypergraph.runners.progress import Progress
 from hypergraph.runners.result import MapResult, RunResult, RunStatus
 from hypergraph.runners.session import Session
@@ -29,6 +29,7 @@ def read_row(run_id: str, index: int, row: Row) -> RunResult:
         return RunResult(row.values, RunStatus.COMPLETED, index=index)
     result = restore_run((row.values, row.failure, row.nested), Errors(), index)
     if result.error is not None:
+        locate(result.error, item=index)
         annotate(result.error, run_id=run_id, item=index)
     return result
 

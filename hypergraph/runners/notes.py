@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hypergraph.errors import WorkerError
+
 
 def annotate(
     error: BaseException,
@@ -41,3 +43,19 @@ def annotate(
     except Exception:
         # A class may forbid setting attributes. Its error matters more than our note.
         return
+
+
+def locate(error: BaseException, *, node: str = "", item: int | None = None) -> None:
+    """Tell an error of a worker where it was, if it does not know.
+
+    When a whole host has vanished, nobody there is left to say.
+
+    >>> from hypergraph.errors import WorkerCrashed
+    >>> error = WorkerCrashed(worker="host-1-abcd", attempts=3)
+    >>> locate(error, node="embed", item=7)
+    >>> error.node, error.item
+    ('embed', 7)
+    """
+    if isinstance(error, WorkerError):
+        error.node = error.node or node or None
+        error.item = item if error.item is None else error.item

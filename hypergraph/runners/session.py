@@ -20,7 +20,6 @@ from hypergraph.errors import (
     MissingModule,
     NoWorker,
     StateLost,
-    WorkerCrashed,
 )
 from hypergraph.runners.packing import Parcel
 from hypergraph.store.blobs import SHARED
@@ -30,7 +29,6 @@ from hypergraph.store.records import Sealer
 from hypergraph.store.redis import RedisStore
 from hypergraph.transport.tags import TAG, describe_tag, untagged
 from hypergraph.transport.tickets import Tickets
-from hypergraph.values.failure import pack_failure
 from hypergraph.values.secret import load_secret
 from hypergraph.values.sign import Signer
 
@@ -84,9 +82,7 @@ class Session:
         self.tickets = Tickets(self.waiting, self.store.keys, self.sealer)
         self.specs = SpecCache(self.store)
         self.coordinator = Coordinator(self.store, self.sealer, self.tickets, self.specs)
-        self.reconciler = Reconciler(
-            self.coordinator, crash_of_host, lease_s=lease_s, every_s=lease_s / 5
-        )
+        self.reconciler = Reconciler(self.coordinator, lease_s=lease_s, every_s=lease_s / 5)
         self._origin = _describe_process()
         self._sent: set[str] = set()
         self._workers: tuple[float, dict[str, dict[str, str]]] = (0.0, {})
@@ -280,12 +276,6 @@ class Session:
         fold = self.coordinator.new_fold(run_id)
         self.coordinator.catch_up(fold)
         return fold
-
-
-def crash_of_host(worker: str) -> bytes:
-    """Return the packed failure of a task that was lost with its whole host too often."""
-    error = WorkerCrashed(signal=None, exit_code=None, node="", worker=worker, attempts=3)
-    return pack_failure(error, node="", item=None, worker=worker, attempt=3)
 
 
 def _listed(worker: Mapping[str, str], field: str) -> list[str]:

@@ -56,7 +56,7 @@ class Upkeep:
         tickets = Tickets(link, self.store.keys, sealer)
         self._coordinator = Coordinator(self.store, sealer, tickets, SpecCache(self.store))
         self._reconciler = Reconciler(
-            self._coordinator, pack_lost_host, lease_s=config.lease_s, every_s=config.beat_s
+            self._coordinator, lease_s=config.lease_s, every_s=config.beat_s
         )
         self._started_at = time.time()
         self._beaten_at: float | None = None
@@ -201,12 +201,6 @@ def find_blame(run_id: str, slots: str, running: Sequence[Marked], death: Death)
 
 def _blame_on(marked: Marked, slots: str) -> Blame:
     return Blame(slots, marked.unit, marked.item, marked.path)
-
-
-def pack_lost_host(worker: str) -> bytes:
-    """Return the failure of what was on a host each time it vanished, once too often."""
-    error = WorkerCrashed(worker=worker, attempts=MOST_DEATHS)
-    return pack_failure(error, node="", item=None, worker=worker, attempt=MOST_DEATHS)
 
 
 def _bodies(children: Sequence[ChildProcess]) -> Iterator[RunningBody]:
