@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from hypergraph.errors import CorruptPayload, UntrustedPayload
-from hypergraph.plan import Broken, Due, Frame, Phase, RunTree, TaskEnded
+from hypergraph.plan import Broken, Due, Frame, Note, Phase, RunTree, TaskEnded
 from hypergraph.store.contract import Advance, Entry, TaskRecord
 from hypergraph.store.records import (
     SMALL_BYTES,
@@ -43,8 +43,15 @@ class RunFold:
     What is refused is not folded: the fold stands before it, and refuses it again.
     """
 
-    def __init__(self, run_id: str, sealer: Sealer, load_spec: Callable[[str], GraphSpec]) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        sealer: Sealer,
+        load_spec: Callable[[str], GraphSpec],
+        notes: list[Note] | None = None,
+    ) -> None:
         self.run_id = run_id
+        self._notes = notes  # see `RunTree`
         self.seq = 0
         self._sealer = sealer
         self._load_spec = load_spec
@@ -95,7 +102,7 @@ class RunFold:
         self.spec = spec
         self.started = start
         self.tag = start.tag
-        self.tree = RunTree(spec.plan, spec.bound, spec.seeds)
+        self.tree = RunTree(spec.plan, spec.bound, spec.seeds, self._notes)
         return self.tree.start(start.inputs, start.max_iterations)
 
     def _apply(self, entry: Entry) -> Sequence[Due]:

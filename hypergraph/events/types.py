@@ -56,7 +56,7 @@ class RunEndEvent(BaseEvent):
     """A run or map has ended."""
 
     graph_name: str | None = ""
-    status: str = "completed"  #: or ``failed``, or ``paused``
+    status: str = "completed"  #: or ``failed``, or ``paused``; distributed, also ``cancelled``
     error: str | None = None  #: text of what it failed with
     duration_ms: float = 0.0
 
@@ -67,6 +67,8 @@ class NodeStartEvent(BaseEvent):
 
     node_name: str = ""
     graph_name: str | None = ""
+    worker: str = ""  #: slot that carried it out, of a distributed run
+    attempt: int = 1  #: which execution of it this was, from 1
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class NodeEndEvent(BaseEvent):
     node_name: str = ""
     graph_name: str | None = ""
     duration_ms: float = 0.0
+    worker: str = ""  #: slot that carried it out, of a distributed run
+    attempt: int = 1  #: which execution of it this was, from 1
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ class NodeErrorEvent(BaseEvent):
     graph_name: str | None = ""
     error: str = ""  #: text of the exception
     error_type: str = ""  #: its class, with the module
+    worker: str = ""  #: slot that carried it out, of a distributed run
+    attempt: int = 1  #: which execution of it this was, from 1
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ class PlanNode:
     queue: str = DEFAULT_QUEUE
     is_async: bool = False
     has_handler: bool = False  #: an interrupt that answers itself
+    several: bool = False  #: a gate that chooses a list of targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,6 +282,7 @@ def _compile_node(
         node.queue or DEFAULT_QUEUE,
         is_async=node.is_async,
         has_handler=isinstance(node, InterruptNode) and node.handler is not None,
+        several=bool(getattr(node, "multi_target", False)),
     )
 
 
@@ -327,12 +329,13 @@ def _node_to_wire(node: PlanNode) -> list[Any]:
         node.queue,
         node.is_async,
         node.has_handler,
+        node.several,
     ]
 
 
 def _node_from_wire(index: int, wire: list[Any]) -> PlanNode:
     name, kind, inputs, outputs, needs, watches, gates, targets, *rest = wire
-    open_, nested, queue, is_async, has_handler = rest
+    open_, nested, queue, is_async, has_handler, several = rest
     return PlanNode(
         index,
         name,
@@ -358,4 +361,5 @@ def _node_from_wire(index: int, wire: list[Any]) -> PlanNode:
         queue,
         is_async,
         has_handler,
+        several,
     )

@@ -19,13 +19,16 @@ hands to the run around it is nobody's task, so comparing becomes one, with the 
 
 An interrupt without a handler is no task either. The fold pauses there, and goes on when an answer
 is folded. One pause is open at a time: the first in graph order.
+
+Whoever wants to tell what happens, and not only what is due, hands over a list that takes a
+:class:`Note` of everything, in order. Nothing is decided by notes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from hypergraph.plan.decide import decide
@@ -79,6 +82,18 @@ class Pause:
     path: tuple[str, ...]  #: of the interrupt
     output: str  #: name of the value that the answer becomes, in the interrupt's graph
     value: Ref | None  #: what to show to whoever answers
+
+
+class Note(NamedTuple):
+    """Something that happened in the tree, for whoever tells of it."""
+
+    what: Literal["begun", "due", "entered", "ended", "paused", "over"]
+    #: of a run: begun (or gone on with), over (or at a pause). Of a node: due as a task, entered
+    #: without one, ended, waiting for an answer
+    frame: Frame
+    node: int = -1  #: its index; -1: of the run
+    task: str = ""  #: of what is due or entered: the task's id, or what it would be
+    ended: TaskEnded | None = None
 
 
 class Frame:
@@ -136,6 +151,7 @@ class RunTree:
         plan: Plan,
         bound: Mapping[str, Mapping[str, Ref]] | None = None,
         seeds: Mapping[str, Mapping[str, Ref]] | None = None,
+        notes: list[Note] | None = None,
     ) -> None:
         """Make the tree of a run that has not started.
 
@@ -143,7 +159,9 @@ class RunTree:
             plan: The root graph's plan.
             bound: Path of a graph, joined by "/" ("" for the root) -> its bindings.
             seeds: Path of a nested graph -> defaults of its seeds: a loop begins with a value.
+            notes: Takes a note of everything that happens; None: nobody wants to know.
         """
+        self._notes = notes
         self.bound = bound or {}
         self.seeds = seeds or {}
         self.root = Frame(self, plan, None, "")
@@ -202,6 +220,17 @@ class RunTree:
         self._settle(frame, index, ended, due)
         return due
 
+    def _note(
+        self,
+        what: Literal["begun", "due", "entered", "ended", "paused", "over"],
+        frame: Frame,
+        node: int = -1,
+        task: str = "",
+        ended: TaskEnded | None = None,
+    ) -> None:
+        if self._notes is not None:
+            self._notes.append(Note(what, frame, node, task, ended))
+
     def _find_pause(self, frame: Frame) -> tuple[Frame, int, Pause] | None:
         if frame.state.phase is not Phase.PAUSED:
             return None
@@ -216,9 +245,13 @@ class RunTree:
         """Let the first of the nodes that wait go on, here and inside it; the others wait again."""
         first, *others = sorted(frame.state.paused)
         frame.closed = False
+        self._note("begun", frame)
+        self._note("entered", frame, first, _task_of(frame, first))
         frame.state, _ = decide(frame.plan, frame.state, Resumed())
         for index in others:
             frame.state, _ = decide(frame.plan, frame.state, Paused(index))
+            self._note("entered", frame, index, _task_of(frame, index))
+            self._note("paused", frame, index)
         node = frame.plan.nodes[first]
         if node.nested is not None:
             self._resume(frame.nested[node.name])
@@ -235,9 +268,11 @@ class RunTree:
         self, frame: Frame, inputs: Mapping[str, Ref], max_iterations: int, due: list[Due]
     ) -> None:
         frame.values.update(inputs)
+        self._note("begun", frame)
         self._decide(frame, Started(tuple(inputs), max_iterations), due)
 
     def _settle(self, frame: Frame, node: int, ended: TaskEnded, due: list[Due]) -> None:
+        self._note("ended", frame, node, ended=ended)
         if ended.inside is not None:
             frame.pieces[node] = ended
         if ended.error is not None:
@@ -261,6 +296,7 @@ class RunTree:
         if frame.state.phase is not Phase.RUNNING and not frame.closed:
             # A nested run without tasks ends while it is opened, and gets here twice.
             frame.closed = True
+            self._note("over", frame)
             if frame.parent is not None:
                 self._close(frame, frame.parent, due)
 
@@ -270,17 +306,17 @@ class RunTree:
     def _open_node(
         self, frame: Frame, node: PlanNode, inputs: dict[str, Ref], due: list[Due]
     ) -> None:
-        times = frame.state.starts[node.index]
-        label = quote(node.name, safe="")
-        task = f"{frame.prefix}{label}" if times == 1 else f"{frame.prefix}{label}.{times}"
+        task = _task_of(frame, node.index)
         nested = node.nested
-        if node.kind == "interrupt" and not self._asks_worker(frame, node, due):
+        if node.kind == "interrupt" and not self._asks_worker(frame, node, task, due):
             return
         if nested is None or nested.mapped or nested.alone:
+            self._note("due", frame, node.index, task)
             self._open[task] = (frame, node.index)
             previous = self._previous(frame, node.outputs)
             due.append(Due(task, (*frame.path, node.name), node, inputs, previous))
             return
+        self._note("entered", frame, node.index, task)
         child = Frame(self, nested.plan, (frame, node.index), f"{task}/")
         frame.nested[node.name] = child
         # Ends at once when it has nothing to do, and then settles its node from within.
@@ -288,16 +324,19 @@ class RunTree:
         given.update((nested.inputs[name], ref) for name, ref in inputs.items())
         self._start(child, given, 1000, due)
 
-    def _asks_worker(self, frame: Frame, node: PlanNode, due: list[Due]) -> bool:
+    def _asks_worker(self, frame: Frame, node: PlanNode, task: str, due: list[Due]) -> bool:
         """Carry out an interrupt that needs nobody, or pause at it. True: it has a handler."""
         output = node.outputs[0]
-        if output in frame.values and output not in frame.writers:  # the caller gave the answer
+        is_given = output in frame.values and output not in frame.writers  # by the caller
+        if not is_given and node.has_handler:
+            return True
+        self._note("entered", frame, node.index, task)
+        if is_given:
             passed = TaskEnded("", {output: frame.values[output]}, changed=())
             self._settle(frame, node.index, passed, due)
-        elif not node.has_handler:
-            self._decide(frame, Paused(node.index), due)
         else:
-            return True
+            self._note("paused", frame, node.index)
+            self._decide(frame, Paused(node.index), due)
         return False
 
     def _previous(self, frame: Frame, names: Iterable[str]) -> dict[str, Ref]:
@@ -334,3 +373,10 @@ class RunTree:
             due.append(Due(task, (*frame.path, node.name), node, {}, previous, outputs))
             return
         self._settle(frame, index, TaskEnded(task, outputs), due)
+
+
+def _task_of(frame: Frame, node: int) -> str:
+    """Return the id of a node's latest execution as a task."""
+    times = frame.state.starts[node]
+    label = quote(frame.plan.nodes[node].name, safe="")
+    return f"{frame.prefix}{label}" if times == 1 else f"{frame.prefix}{label}.{times}"

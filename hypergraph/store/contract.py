@@ -49,6 +49,7 @@ class Claim(NamedTuple):
     attempt: str  #: decimal, from 1
     sealed: bytes
     values: Sequence[bytes | None]  #: the small inputs, in the order of the record's `needs`
+    watched: bool = False  #: somebody wants to know what happens inside
 
 
 class Entry(NamedTuple):
@@ -94,6 +95,7 @@ class RangeCommit(NamedTuple):
     errors: str = ""  #: the first failures, for people; a line each: item, node, text, tabs between
     to: str = ""  #: the items go on on this queue, and `payload` is what they bring along
     size: int = 0  #: bytes of that, wherever they lie
+    events: bytes = b""  #: of an observed range: what was to be seen of it; see `events.wire`
 
 
 class RangeClaim(NamedTuple):
@@ -104,6 +106,7 @@ class RangeClaim(NamedTuple):
     attempt: str
     page: str  #: id of the page of inputs that holds the range, or of what its items bring along
     data: bytes | None  #: the page; b"" when the caller has it, None when it has gone
+    watched: bool = False  #: somebody wants to know what happens inside
 
     @property
     def has_begun(self) -> bool:

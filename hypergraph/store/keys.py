@@ -15,8 +15,11 @@ a cluster. Runs in progress never expire; a run that has ended lives `keep_s` lo
 
     hg:<ns>:{R}:meta           hash    status, epoch, seq, applied, kind, most, times, owner; for
                                        people: origin, failed (tasks), lost (attempts that count),
-                                       asides (entries of the journal for pauses and answers)
+                                       asides (entries of the journal for pauses and answers),
+                                       watched (somebody observes the run), shown (length of seen)
     hg:<ns>:{R}:journal        stream  what happened; ids are 1-0, 2-0, ...; the run is its fold
+    hg:<ns>:{R}:seen           stream  of observed runs: what only observers want to know, as claims
+                                       and ranges of maps; ids are <entries of the journal>-<shown>
     hg:<ns>:{R}:end            stream  one entry, when the run has ended; what waiters block on
     hg:<ns>:{R}:values         hash    sha256 -> bytes of a value
     hg:<ns>:{R}:tasks          hash    task id -> record; exists as long as it is not committed

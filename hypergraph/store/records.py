@@ -146,6 +146,9 @@ class Report:
     inside: Sequence[Any] | None = None
     #: of a nested graph that ran as one piece: what became of it, see `runners.nested`; [] where
     #: the outputs say it all
+    kind: str = ""  #: class of the error, with its module; for people, as the rest
+    message: str = ""  #: the error's own text
+    events: bytes = b""  #: of an observed piece: what was to be seen inside; see `events.wire`
 
 
 class ItemCount(NamedTuple):

@@ -142,9 +142,8 @@ class RedisStore(NamespaceStore):
         status = text_of(answer[0])
         if status != "ok":
             return Cycled(status, text_of(answer[1]) if len(answer) > 1 else "")
-        _, epoch_, seq, applied, accepted, advanced, replayed, others, ready, claims, log, maps = (
-            answer
-        )
+        _, epoch_, seq, applied, accepted, advanced, replayed, others, ready, *found = answer
+        claims, log, maps, watched = found
         return Cycled(
             status,
             text_of(epoch_),
@@ -155,7 +154,7 @@ class RedisStore(NamespaceStore):
             bool(replayed),
             int(others),
             int(ready),
-            [Claim(text_of(c[0]), text_of(c[1]), c[2], c[3]) for c in claims],
+            [Claim(text_of(c[0]), text_of(c[1]), c[2], c[3], bool(watched)) for c in claims],
             _entries(log),
             [text_of(m) for m in maps],
         )
@@ -333,6 +332,7 @@ class RedisStore(NamespaceStore):
             args += [commit.range, commit.attempt, commit.upto, commit.to, commit.size]
             args += [commit.payload]
             args += [commit.failures, commit.first_failed, commit.busy_us, commit.errors]
+            args.append(commit.events)
             args += [len(commit.values), *flat(commit.values.items())]
         answer = self.link.script("range", self.keys.run(run_id), *args)
         status = text_of(answer[0])
@@ -340,11 +340,12 @@ class RedisStore(NamespaceStore):
             return Ranged(status, accepted=int(answer[2]), home=text_of(answer[3]))
         if status != "ok":
             return Ranged(status)
-        _, epoch_, accepted, left, slots, claim = answer
+        _, epoch_, accepted, left, slots, claim, watched = answer
         claimed = None
         if claim:
             start, stop, attempt, page_, data = claim
-            claimed = RangeClaim(int(start), int(stop), text_of(attempt), text_of(page_), data)
+            where = int(start), int(stop), text_of(attempt), text_of(page_)
+            claimed = RangeClaim(*where, data, bool(watched))
         return Ranged(status, text_of(epoch_), int(accepted), int(left), int(slots), claimed)
 
     def open_map(

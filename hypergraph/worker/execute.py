@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from hypergraph.coordinator.payload import Payloads
 from hypergraph.coordinator.results import open_rows
@@ -28,6 +28,7 @@ from hypergraph.runners.inline import Outcome, prepare
 from hypergraph.runners.nested import flatten
 from hypergraph.runners.state import differs
 from hypergraph.runners.together import TOGETHER
+from hypergraph.runners.watch import Around
 from hypergraph.store.contract import Claim, Commit, TaskRecord
 from hypergraph.store.records import (
     Border,
@@ -40,7 +41,7 @@ from hypergraph.store.records import (
 from hypergraph.store.redis import RedisStore
 from hypergraph.values.codec import encode_parts
 from hypergraph.values.digest import digest
-from hypergraph.values.failure import pack_failure
+from hypergraph.values.failure import describe_failure, pack_failure
 from hypergraph.values.nested import encode_plain
 from hypergraph.values.results import Row, length_of_page, pack_page
 from hypergraph.values.ship import Loader
@@ -54,6 +55,7 @@ from hypergraph.worker.pieces import (
     gather,
 )
 from hypergraph.worker.ranges import Ranges
+from hypergraph.worker.sightings import Sightings
 from hypergraph.worker.value_cache import Outgoing, Values
 
 
@@ -138,6 +140,7 @@ class Executor:
         clock = time.perf_counter()
         outgoing = Outgoing(self.store, self.values, run_id)
         items: Sequence[Any] = ()
+        sightings = Sightings() if claim.watched else None
         try:
             # The code first: values may be of classes that come with it.
             node = self._load(order)
@@ -150,7 +153,7 @@ class Executor:
                 rows, items = self._collect(run_id, claim.task)
                 outputs, inside = gather(Border(*order.border), rows)
             elif order.kind == "graph":
-                outputs, inside = self._run_inside(run_id, claim, order, node, inputs)
+                outputs, inside = self._run_inside(run_id, claim, order, node, inputs, sightings)
             elif order.kind != "compare":
                 outputs, decision = self._call(run_id, claim, order, node, inputs)
             changed = self._find_changed(run_id, order, inputs, outputs)
@@ -167,11 +170,16 @@ class Executor:
                 took_us=int((time.perf_counter() - clock) * 1e6),
                 items=items,
                 inside=self._put_inside(outgoing, order.kind, inside),
+                events=b"" if sightings is None else sightings.pack(),
             )
             kind = "done"
         except FailedPiece as failed:
             report = self._failure(outgoing, failed.packed, failed.text, started_ms, clock, items)
-            report = replace(report, inside=self._put_inside(outgoing, order.kind, failed.inside))
+            report = replace(
+                report,
+                inside=self._put_inside(outgoing, order.kind, failed.inside),
+                events=b"" if sightings is None else sightings.pack(),
+            )
             kind = "fail"
         except MissingModule as error:
             raise NotHere(error.module) from error
@@ -238,6 +246,7 @@ class Executor:
         items: Sequence[Any] = (),
     ) -> Report:
         outgoing.values.clear()
+        told = describe_failure(packed)
         return Report(
             error=outgoing.put([packed]),
             text=text,
@@ -245,6 +254,8 @@ class Executor:
             started_ms=started_ms,
             took_us=int((time.perf_counter() - clock) * 1e6),
             items=items,
+            kind=str(told["type"]),
+            message=str(told["message"]),
         )
 
     def _put_inside(
@@ -298,7 +309,13 @@ class Executor:
         return self.loader.load_node(order.code)
 
     def _run_inside(
-        self, run_id: str, claim: Claim, order: Order, graph: Graph, inputs: dict[str, Any]
+        self,
+        run_id: str,
+        claim: Claim,
+        order: Order,
+        graph: Graph,
+        inputs: dict[str, Any],
+        sightings: Sightings | None,
     ) -> tuple[dict[str, Any], bytes | None]:
         """Run a nested graph as one piece: it has a runner of its own.
 
@@ -309,7 +326,9 @@ class Executor:
         values = {border.inputs[name]: value for name, value in inputs.items()}
         self._enter(run_id, claim.task, order.path, -1, int(claim.attempt))
         try:
-            outcome = prepare(graph, values).run(values)
+            around = None if sightings is None else Around(sightings)
+            ready = prepare(graph, values, is_observed=around is not None)
+            outcome = cast(Outcome, ready.start(values, around))
         except BaseException as error:
             outcome = Outcome({}, {}, error)
         finally:

@@ -27,7 +27,7 @@ def make_run(
     graph: Graph,
     spec: MapSpec,
     names: Iterable[str],
-    at: Callable[[str], None] | None = None,
+    emit: Callable[[Event], None] | None = None,
     way: Placed | None = None,
 ) -> ItemRun:
     """Return what runs an item of a map.
@@ -36,7 +36,7 @@ def make_run(
         graph: What is mapped.
         spec: The map.
         names: Of the inputs of each item.
-        at: If given, it is told the path of the node that is carried out.
+        emit: If given, it is told the events of each item.
         way: If given, only what belongs on its queue is run; see `runners.placed`.
     """
     waits = way is None and graph.has_async_nodes
@@ -46,11 +46,11 @@ def make_run(
         select=spec.select,
         max_iterations=spec.max_iterations,
         way=TOGETHER if waits else way or IN_TURN,
-        is_observed=at is not None,
+        is_observed=emit is not None,
     )
 
     def start(values: Mapping[str, Any]) -> Any:
-        around = None if at is None else Around(Follower(spec.path, at))
+        around = None if emit is None else Around(emit)
         return ready.start(values, around)
 
     def run(values: Mapping[str, Any]) -> Outcome:
@@ -58,7 +58,7 @@ def make_run(
 
     if waits:
         return run
-    return ready.run if at is None else start
+    return ready.run if emit is None else start
 
 
 class Follower:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from hypergraph.coordinator.payload import Payloads
 from hypergraph.errors import StateLost
+from hypergraph.events.types import Event
 from hypergraph.graph import Graph
 from hypergraph.runners.outcome import Outcome
 from hypergraph.runners.placed import Answer, Hop, Journey, placed_on
@@ -14,7 +15,7 @@ from hypergraph.store.contract import RangeClaim
 from hypergraph.store.records import MapSpec
 from hypergraph.values.luggage import Luggage, unpack_luggage
 from hypergraph.values.results import Decode, unpack_page
-from hypergraph.worker.item_run import ItemRun, make_run
+from hypergraph.worker.item_run import Follower, ItemRun, make_run
 from hypergraph.worker.node_loop import settle
 
 #: A range is committed when its items have taken this long, wherever in the range that is.
@@ -66,11 +67,29 @@ class MapWork:
         self._item_s = 0.0  #: mean time of an item, the recent past weighing more
         self._most = 1
 
-    def _make_run(self, at: Callable[[str], None] | None = None) -> ItemRun:
-        return make_run(self._graph, self.spec, [*self.spec.mapped, *self.shared], at, self._way)
+    def _make_run(self, emit: Callable[[Event], None] | None = None) -> ItemRun:
+        return make_run(self._graph, self.spec, [*self.spec.mapped, *self.shared], emit, self._way)
+
+    def _observed(
+        self, at: Callable[[str], None] | None, see: Callable[[Event], None] | None
+    ) -> ItemRun:
+        """Return what runs an item, and tells of it as much as somebody wants to know."""
+        seers: list[Callable[[Event], None]] = []
+        seers += [] if at is None else [Follower(self.spec.path, at)]
+        seers += [] if see is None else [see]
+
+        def emit(event: Event) -> None:
+            for seer in seers:
+                seer(event)
+
+        return self._make_run(emit) if seers else self.run
 
     def beginning(
-        self, payloads: Payloads, claim: RangeClaim, at: Callable[[str], None] | None = None
+        self,
+        payloads: Payloads,
+        claim: RangeClaim,
+        at: Callable[[str], None] | None = None,
+        see: Callable[[Event], None] | None = None,
     ) -> Callable[[int], Outcome | Handover]:
         """Return what runs an item of a claimed range, given its index.
 
@@ -78,6 +97,7 @@ class MapWork:
             payloads: Opens the page that holds the range.
             claim: The range.
             at: If given, it is told the path of each node that is carried out.
+            see: If given, it is told every event of an item.
 
         Raises:
             StateLost: The page has gone, or a large value it refers to.
@@ -88,7 +108,7 @@ class MapWork:
         if claim.data:
             self._open_page(payloads, claim, claim.data)
         offset, shared = claim.offset, self.shared
-        run = self.run if at is None else self._make_run(at)
+        run = self._observed(at, see)
         if claim.has_begun:
             return lambda index: self._go(run, *self._luggage[index - offset])
         names, columns = self.spec.mapped, self._columns

@@ -22,6 +22,7 @@ from hypergraph.values.results import pack_rows
 from hypergraph.values.ship import Loader
 from hypergraph.worker.map_work import TARGET_S, Handover, MapWork
 from hypergraph.worker.pieces import NotHere, describe, exited, pack_outcomes, told
+from hypergraph.worker.sightings import Sightings
 from hypergraph.worker.value_cache import Values
 
 #: What became of items of a range.
@@ -108,7 +109,9 @@ class Ranges:
             MissingModule: An input needs a module that this worker lacks.
             Exception: Whatever else keeps the inputs from being read.
         """
-        begin = work.beginning(self._payloads, claim, None if claim.attempt == "1" else self._at)
+        sightings = Sightings() if claim.watched else None
+        at = None if claim.attempt == "1" else self._at
+        begin = work.beginning(self._payloads, claim, at, sightings)
         done: Done = []
         stops, step, clock = work.spec.stops, self._step, time.perf_counter
         self._enter(work.run_id, work.map, work.spec.path, claim.start, int(claim.attempt))
@@ -125,28 +128,32 @@ class Ranges:
                 except BaseException as error:
                     outcome = Outcome({}, {}, error)
                 done.append(outcome)
+                if sightings is not None:
+                    sightings.turn_over()
                 if (stops and outcome.error is not None) or clock() > deadline:
                     break
         finally:
             self._leave()
         busy_s = clock() - began
         work.learn(len(done), busy_s)
-        first, *rest = self._commits(work, claim, done)
+        first, *rest = self._commits(work, claim, done, sightings)
         return [first._replace(busy_us=int(busy_s * 1e6)), *rest]
 
-    def _commits(self, work: MapWork, claim: RangeClaim, done: Done) -> list[RangeCommit]:
+    def _commits(
+        self, work: MapWork, claim: RangeClaim, done: Done, sightings: Sightings | None
+    ) -> list[RangeCommit]:
         """Return a commit for each row of items that have ended, or go on on the same queue."""
         commits = []
         for start, queue, items in _rows(claim.start, done):
             if not queue:
-                commits.append(self._commit(work, claim, start, items))
+                commits.append(self._commit(work, claim, start, items, sightings))
                 continue
             parts, bad = pack_luggage([item.luggage for item in items])
             if bad:
                 for place, error in bad.items():
                     path = (error.node,) if error.node else ()
                     done[start - claim.start + place] = Outcome({}, {}, error, path)
-                return self._commits(work, claim, done)
+                return self._commits(work, claim, done, sightings)
             size = sum(memoryview(part).nbytes for part in parts)
             sealed = self._payloads.seal("luggage", parts, work.run_id, work.map, start)
             upto = start + len(items)
@@ -156,7 +163,12 @@ class Ranges:
         return commits
 
     def _commit(
-        self, work: MapWork, claim: RangeClaim, start: int, outcomes: Sequence[Outcome]
+        self,
+        work: MapWork,
+        claim: RangeClaim,
+        start: int,
+        outcomes: Sequence[Outcome],
+        sightings: Sightings | None,
     ) -> RangeCommit:
         """Return the commit of items of a range that have ended, the first of which is `start`."""
         failed = [place for place, outcome in enumerate(outcomes) if outcome.error is not None]
@@ -172,6 +184,9 @@ class Ranges:
             len(failed) + len(bad),
             -1 if first is None else start + first,
             errors=errors,
+            events=b""
+            if sightings is None
+            else sightings.pack(start - claim.start, len(outcomes), bad),
         )
 
     def fail(self, run_id: str, map_: str, claim: RangeClaim, error: Exception) -> RangeCommit:

@@ -31,12 +31,14 @@ from hypergraph.events import (
 from hypergraph.events.types import new_span_id
 
 #: class -> its own fields with their defaults (contract 19.1)
+#: Who carried out a node, of distributed runs.
+BY = {"worker": "", "attempt": 1}
 FIELDS: dict[type[BaseEvent], dict[str, Any]] = {
     RunStartEvent: {"graph_name": "", "workflow_id": None, "is_map": False, "map_size": None},
     RunEndEvent: {"graph_name": "", "status": "completed", "error": None, "duration_ms": 0.0},
-    NodeStartEvent: {"node_name": "", "graph_name": ""},
-    NodeEndEvent: {"node_name": "", "graph_name": "", "duration_ms": 0.0},
-    NodeErrorEvent: {"node_name": "", "graph_name": "", "error": "", "error_type": ""},
+    NodeStartEvent: {"node_name": "", "graph_name": "", **BY},
+    NodeEndEvent: {"node_name": "", "graph_name": "", "duration_ms": 0.0, **BY},
+    NodeErrorEvent: {"node_name": "", "graph_name": "", "error": "", "error_type": "", **BY},
     RouteDecisionEvent: {"node_name": "", "graph_name": "", "decision": ""},
     InterruptEvent: {
         "node_name": "",

@@ -15,7 +15,7 @@
 -- nobody else advanced since `from` and these commits are all that happened since.
 local slot, epoch, call, want, queue, after =
   take(), take(), take_number(), take_number(), take(), take_number()
-local meta = redis.call("hmget", KEYS[1], "status", "epoch", "seq", "applied")
+local meta = redis.call("hmget", KEYS[1], "status", "epoch", "seq", "applied", "watched")
 if not meta[1] then return {"gone"} end
 local tasks, slots = key("tasks"), key("slots")
 local last_call = tonumber(redis.call("hget", key("calls"), slot) or "0")
@@ -97,7 +97,11 @@ if not replay then
       break
     end
     if record then
-      hold[#hold + 1] = id .. ":" .. redis.call("hincrby", key("attempts"), id, 1)
+      local attempt = redis.call("hincrby", key("attempts"), id, 1)
+      hold[#hold + 1] = id .. ":" .. attempt
+      if meta[5] then
+        show(seq, "k", "taken", "task", id, "a", attempt, "w", slot, "at", whole(now_ms()))
+      end
       if lonely then break end
     end
   end
@@ -122,4 +126,5 @@ local entries = redis.call("xrange", key("journal"), whole(after + 1) .. "-0", "
 local others = redis.call("hlen", slots)
 if #claims > 0 then others = others - 1 end
 return {"ok", meta[2], seq, applied, accepted, advanced, replay and 1 or 0, others,
-  redis.call("zcard", key("ready:" .. queue)), claims, entries, open_maps(queue)}
+  redis.call("zcard", key("ready:" .. queue)), claims, entries, open_maps(queue),
+  meta[5] and 1 or 0}

@@ -4,7 +4,7 @@
 -- Turns a task that its slot holds into a map: the task leaves the lease uncommitted and comes
 -- back as `record`, to gather the results, when the last item is done.
 local slot, epoch, task, attempt, record = take(), take(), take(), take(), take()
-local meta = redis.call("hmget", KEYS[1], "status", "epoch")
+local meta = redis.call("hmget", KEYS[1], "status", "epoch", "seq", "watched")
 if meta[1] ~= "running" or meta[2] ~= epoch then return 0 end
 local held, order = read_lease(key("slots"), slot)
 if held[task] ~= attempt or redis.call("exists", state) == 1 then
@@ -20,8 +20,9 @@ redis.call("hdel", key("attempts"), task)
 redis.call("hdel", key("deaths"), task)
 local queue = take()
 redis.call("sadd", key("queues"), queue)
+local total = take()
 redis.call("hset", state, "cursor", 0, "done", 0, "failed", 0, "fail_at", -1, "read", 0,
-  "busy_us", 0, "gather", task .. " " .. record, "queue", queue, "total", take(), "stops", take(),
+  "busy_us", 0, "gather", task .. " " .. record, "queue", queue, "total", total, "stops", take(),
   "window", 0, "spec", take())
 local avail = 0
 for _ = 1, take_number() do
@@ -33,5 +34,8 @@ for _ = 1, take_number() do
 end
 redis.call("hset", state, "avail", whole(avail))
 redis.call("sadd", key("maps"), board)
+if meta[4] then
+  show(meta[3], "k", "map", "task", task, "total", total, "at", whole(now_ms()))
+end
 if is_over() then close_map() end -- it has no items, so nobody will ever commit the last one
 return 1

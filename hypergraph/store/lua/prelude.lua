@@ -71,6 +71,12 @@ local function log(seq, ...)
   redis.call("hset", KEYS[1], "seq", seq)
 end
 
+-- What only observers want to know. Its id says behind which entry of the journal it comes: whoever
+-- reads both, and that entry's successor exists, has all of it. So there is one order for everybody.
+local function show(seq, ...)
+  redis.call("xadd", key("seen"), seq .. "-" .. redis.call("hincrby", KEYS[1], "shown", 1), ...)
+end
+
 -- A task record is "score queue digest,digest\n" and the signed bytes. The header is for scripts.
 local function split_record(record)
   local stop = string.find(record, "\n", 1, true)
@@ -131,7 +137,7 @@ end
 local function finish(status, note, seq)
   local keep_ms = tonumber(redis.call("hget", KEYS[1], "keep_ms"))
   redis.call("hset", KEYS[1], "status", status, "ended_ms", whole(now_ms()))
-  log(seq + 1, "k", "end", "status", status, "p", note)
+  log(seq + 1, "k", "end", "status", status, "p", note, "at", whole(now_ms()))
   redis.call("xadd", key("end"), "1-0", "status", status, "p", note)
   for _, queue in ipairs(redis.call("smembers", key("queues"))) do
     redis.call("del", key("ready:" .. queue))
@@ -147,7 +153,7 @@ local function finish(status, note, seq)
   for _, digest in ipairs(redis.call("smembers", key("blobs"))) do
     redis.call("pexpire", key("b:" .. digest), keep_ms)
   end
-  for _, part in ipairs({"journal", "end", "values", "queues", "maps", "blobs", "meta"}) do
+  for _, part in ipairs({"journal", "seen", "end", "values", "queues", "maps", "blobs", "meta"}) do
     redis.call("pexpire", key(part), keep_ms)
   end
 end

@@ -7,7 +7,7 @@
 -- says (`page`) that it has it.
 local slot, epoch, call, want, page, queue =
   take(), take(), take_number(), take_number(), take(), take()
-local meta = redis.call("hmget", KEYS[1], "status", "epoch", "seq")
+local meta = redis.call("hmget", KEYS[1], "status", "epoch", "seq", "watched")
 if not meta[1] then return {"gone"} end
 local live = redis.call("hmget", state, "cursor", "over", "queue", "hops")
 if meta[1] ~= "running" or not live[1] or live[2] then
@@ -65,8 +65,8 @@ if call > last_call then
   redis.call("hdel", slots, slot) -- first, for a full Redis; see `begin_when_full`
   for _ = 1, take_number() do
     local id, attempt, upto, to, size = take(), take(), take_number(), take(), take()
-    local payload, failures, first, busy_us, errors, values =
-      take(), take_number(), take_number(), take(), take(), take_number()
+    local payload, failures, first, busy_us, errors, events, values =
+      take(), take_number(), take_number(), take(), take(), take(), take_number()
     local s, e, from = bounds(id)
     local single = e - s == 1
     s = upto_of[id] or s
@@ -77,7 +77,8 @@ if call > last_call then
     end
     if stands then
       if to == "" then
-        commit_range(s, upto, from, attempt, slot, payload, failures, first, busy_us, errors)
+        commit_range(s, upto, from, attempt, slot, payload, failures, first, busy_us, errors,
+          events)
       else
         hop_range(s, upto, from, to, payload, size, busy_us)
       end
@@ -132,4 +133,5 @@ if #order > 0 then
   if start ~= page then bytes = redis.call("hget", part("pages"), start) end
   claim = {s, e, held[order[1]], start, bytes}
 end
-return {"ok", meta[2], accepted, count_left(queue == live[3]), redis.call("hlen", slots), claim}
+return {"ok", meta[2], accepted, count_left(queue == live[3]), redis.call("hlen", slots), claim,
+  meta[4] and 1 or 0}

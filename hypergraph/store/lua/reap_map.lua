@@ -38,7 +38,7 @@ for _, slot in ipairs(redis.call("hkeys", part("slots"))) do
         local deaths = redis.call("hincrby", part("deaths"), whole(at), 1)
         if deaths >= limit then
           redis.call("hdel", part("deaths"), whole(at))
-          commit_range(at, at + 1, page, attempt, slot, "crash:" .. payload, 1, at, 0, "")
+          commit_range(at, at + 1, page, attempt, slot, "crash:" .. payload, 1, at, 0, "", "")
         else
           give_back(at, at + 1, page, tonumber(attempt), true)
         end
