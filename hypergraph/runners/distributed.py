@@ -6,12 +6,14 @@ import asyncio
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from hypergraph.coordinator.fold import RunFold, make_end
 from hypergraph.errors import ResultExpired
+from hypergraph.events import EventProcessor
+from hypergraph.events.rich_progress import RichProgressProcessor
 from hypergraph.graph import Graph
 from hypergraph.graph.placement import home_of, place
 from hypergraph.nodes import FunctionNode, GraphNode, IfElseNode, InterruptNode, RouteNode
@@ -24,6 +26,7 @@ from hypergraph.runners.answer import answer_run
 from hypergraph.runners.handle import RunHandle
 from hypergraph.runners.map_call import MapCall, MapHandle, MapIterator, no_results
 from hypergraph.runners.mapping import BOARD, PAGES_AHEAD, Feeder
+from hypergraph.runners.observe import Observation, RunEvents, Watching
 from hypergraph.runners.options import Options
 from hypergraph.runners.packing import Parcel, pack_inputs, pack_spec, pack_whole
 from hypergraph.runners.progress import Progress
@@ -122,6 +125,7 @@ class DistributedRunner(base.BaseRunner):
         max_iterations: int | None = None,
         max_concurrency: int | None = None,
         error_handling: str = "raise",
+        event_processors: Iterable[EventProcessor] | None = None,
         progress: bool | None = None,
         **inputs: Any,
     ) -> RunResult:
@@ -135,6 +139,7 @@ class DistributedRunner(base.BaseRunner):
             max_concurrency: Bodies in flight at most, over all workers.
             error_handling: ``raise`` raises what a node raised, with notes on where.
                 ``continue`` returns it, with the outputs there were by then.
+            event_processors: Who is told what happens, in a thread beside the caller's.
             progress: Whether to show a bar; by default after a second.
             inputs: Further inputs, by name.
 
@@ -147,8 +152,12 @@ class DistributedRunner(base.BaseRunner):
         """
         options = Options.check(select, max_iterations, max_concurrency, error_handling)
         given = base.gather(values, inputs, base.RUN_OPTIONS)
-        handle = self._submit(graph, given, options, once=True)
-        with Progress(self._shows(progress), graph.name or "run", delay_s=1.0) as bar:
+        seers = tuple(event_processors or ())
+        handle = self._submit(graph, given, options, once=True, watched=bool(seers))
+        with (
+            Observation(self._open(), handle.run_id, seers),
+            Progress(self._shows(progress, seers), graph.name or "run", delay_s=1.0) as bar,
+        ):
             try:
                 result = handle.wait(seen=self._watch_run(handle, bar))
             except BaseException:  # Ctrl-C above all; whatever it is, nobody waits any more
@@ -240,6 +249,7 @@ class DistributedRunner(base.BaseRunner):
         *,
         once: bool = False,
         queue_up: bool = False,
+        watched: bool = False,
     ) -> RunHandle:
         """Store a run, checked and packed before anything of it is stored."""
         base.check_graph(self, graph)
@@ -265,6 +275,7 @@ class DistributedRunner(base.BaseRunner):
                 "nodes": len(spec.nodes),
                 "most": options.max_concurrency or 0,
                 "raises": int(options.raises),
+                **({"watched": 1} if watched else {}),
             },
             start=session.sealer.seal(start, run_id),
             parcel=parcel,
@@ -300,6 +311,7 @@ class DistributedRunner(base.BaseRunner):
         max_iterations: int | None = None,
         max_concurrency: int | None = None,
         error_handling: str = "raise",
+        event_processors: Iterable[EventProcessor] | None = None,
         chunk: int | None = None,
         progress: bool | None = None,
         **inputs: Any,
@@ -317,6 +329,8 @@ class DistributedRunner(base.BaseRunner):
             max_concurrency: Bodies in flight at most, over all workers.
             error_handling: ``raise``: after a failure no later item begins, and the error of the
                 lowest failing item is raised. ``continue`` gives every item a result.
+            event_processors: Who is told what happens, in a thread beside the caller's. What
+                there is to tell is kept in Redis as long as the record of the map.
             chunk: Items that a worker takes at a time; by default as many as suit their cost.
                 After 0.1 s it hands over what is done, and the rest is taken again.
             progress: Whether to show a bar.
@@ -333,10 +347,15 @@ class DistributedRunner(base.BaseRunner):
         options = Options.check(select, max_iterations, max_concurrency, error_handling, chunk)
         given = base.gather(values, inputs, base.MAP_OPTIONS)
         outputs = options.outputs_of(graph)
-        call = self._open_map(graph, split(given, map_over, map_mode), options)
+        seers = tuple(event_processors or ())
+        items = split(given, map_over, map_mode)
+        call = self._open_map(graph, items, options, watched=bool(seers))
         if call is None:
             return MapResult(outputs=outputs)
-        with Progress(self._shows(progress), graph.name or "map") as bar:
+        with (
+            Observation(self._open(), call.run_id, seers),
+            Progress(self._shows(progress, seers), graph.name or "map") as bar,
+        ):
             results = MapResult(call.read_all(bar.see_map), outputs)
         options.warn_of_lacking(graph, results)
         return results
@@ -435,16 +454,27 @@ class DistributedRunner(base.BaseRunner):
             session.disown(run_id)
         return MapHandle(session, run_id)
 
-    def _open_map(self, graph: Graph, items: Items, options: Options) -> MapCall | None:
+    def _open_map(
+        self, graph: Graph, items: Items, options: Options, *, watched: bool = False
+    ) -> MapCall | None:
         """Store a map that this client feeds. None if it has no items."""
-        opened = self._store_map(graph, items, options, window=True, queue_up=False)
+        opened = self._store_map(
+            graph, items, options, window=True, queue_up=False, watched=watched
+        )
         if opened is None:
             return None
         session, run_id, queue, feeder = opened
         return MapCall(session, run_id, queue, feeder, raises=options.raises)
 
     def _store_map(
-        self, graph: Graph, items: Items, options: Options, *, window: bool, queue_up: bool
+        self,
+        graph: Graph,
+        items: Items,
+        options: Options,
+        *,
+        window: bool,
+        queue_up: bool,
+        watched: bool = False,
     ) -> tuple[Session, str, str, Feeder] | None:
         """Store a map without its items. Everything is checked and packed before.
 
@@ -492,6 +522,7 @@ class DistributedRunner(base.BaseRunner):
             "raises": int(options.raises),
             "outputs": json.dumps(options.outputs_of(graph)),
             "owner": session.id,
+            **({"watched": 1} if watched else {}),
         }
         ahead = PAGES_AHEAD * page_items if window else 0
         sealed = session.sealer.seal(spec, run_id, BOARD)
@@ -503,6 +534,69 @@ class DistributedRunner(base.BaseRunner):
             session.disown(run_id)
             raise
         return session, run_id, queue, feeder
+
+    # -- observing ------------------------------------------------------------------------------
+
+    def watch(self, run_id: str, after: str = "") -> Watching:
+        """Return the events of a run or map, from any process, as they happen.
+
+        They are the same for everybody and begin with the first, however late it is asked for.
+        The iterator's `cursor` names the last event it gave; another one, in any process, goes on
+        `after` it without gaps or repeats.
+
+            events = runner.watch(run_id)
+            for event in events:
+                print(event)
+                remember(events.cursor)
+
+        What happens inside the items of a map is told of those that began after somebody watched.
+
+        Args:
+            run_id: The run or map. It may have ended.
+            after: Where another iterator was.
+
+        Raises:
+            ResultExpired: There is no such run, or no more.
+            ValueError: `after` is no cursor.
+        """
+        return Watching(self._open(), run_id, after)
+
+    def iter(
+        self,
+        graph: Graph,
+        values: Mapping[str, Any] | None = None,
+        *,
+        select: str | Sequence[str] | None = None,
+        max_iterations: int | None = None,
+        max_concurrency: int | None = None,
+        error_handling: str = "raise",
+        **inputs: Any,
+    ) -> RunEvents:
+        """Run a graph on the workers, and give its events as they happen.
+
+            async with runner.iter(graph, {"x": 5}) as events:
+                async for event in events:
+                    print(event)
+            events.result["y"]
+
+        It ends with the run, or with its pause. Leaving it early cancels the run.
+
+        Args:
+            graph: As in :meth:`run`.
+            values: As in :meth:`run`.
+            select: As in :meth:`run`.
+            max_iterations: As in :meth:`run`.
+            max_concurrency: As in :meth:`run`.
+            error_handling: Whether what the run failed with is raised behind the last event.
+            inputs: Further inputs, by name.
+        """
+        options = Options.check(select, max_iterations, max_concurrency, error_handling)
+        given = base.gather(values, inputs, base.RUN_OPTIONS)
+        return RunEvents(
+            self._open,
+            lambda: self._submit(graph, given, options, once=True, watched=True),
+            raises=options.raises,
+        )
 
     # -- asynchronous forms ---------------------------------------------------------------------
 
@@ -566,5 +660,7 @@ class DistributedRunner(base.BaseRunner):
     ) -> None:
         self.close()
 
-    def _shows(self, progress: bool | None) -> bool | None:
+    def _shows(self, progress: bool | None, seers: Sequence[EventProcessor] = ()) -> bool | None:
+        if any(isinstance(seer, RichProgressProcessor) for seer in seers):
+            return False  # it draws already
         return self._progress if progress is None else progress

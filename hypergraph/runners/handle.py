@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from hypergraph.coordinator.ids import inner_run_id
 from hypergraph.errors import (
     ConflictError,
     InfiniteLoopError,
@@ -226,6 +227,7 @@ class RunReader:
     def _read_frame(self, frame: Frame, found: Mapping[int, Mapping[str, Ref]]) -> RunResult:
         values = {name: decode(self._data[ref[0]]) for name, ref in found[id(frame)].items()}
         result = RunResult(values, _STATUS_OF.get(frame.state.phase, RunStatus.FAILED))
+        result.run_id = inner_run_id(self._run_id, frame.prefix[:-1])  # as observers are told
         if isinstance(frame.error, Report) and frame.error.error is not None:
             result.error = self._unpack(bytes(self._data[frame.error.error[0]]))
         for name, inner in frame.nested.items():

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from typing import Any
 
+from hypergraph.coordinator.ids import inner_run_id
 from hypergraph.errors import ResultExpired, RunCancelled, StateLost
 from hypergraph.runners.handle import STATUSES, telling_how_to_attach
 from hypergraph.runners.mapping import BOARD, Feeder, MapReader
@@ -25,9 +26,11 @@ Seen = Callable[[int, int, int, int], None]
 
 def read_row(run_id: str, index: int, row: Row) -> RunResult:
     """Return what became of an item, as users see it."""
+    item_id = inner_run_id(run_id, f"{BOARD}[{index}]")  # as it is told to observers
     if row.failure is None and not row.nested:
-        return RunResult(row.values, RunStatus.COMPLETED, index=index)
+        return RunResult(row.values, RunStatus.COMPLETED, item_id, index=index)
     result = restore_run((row.values, row.failure, row.nested), Errors(), index)
+    result.run_id = item_id
     if result.error is not None:
         locate(result.error, item=index)
         annotate(result.error, run_id=run_id, item=index)
@@ -41,7 +44,7 @@ class MapCall:
         self, session: Session, run_id: str, queue: str, feeder: Feeder, *, raises: bool
     ) -> None:
         self._session = session
-        self._run_id = run_id
+        self.run_id = self._run_id = run_id
         self._queue = queue
         self._feeder = feeder
         self._raises = raises

@@ -15,6 +15,7 @@ from typing import Any
 from hypergraph import (
     AsyncRunner,
     BaseRunner,
+    DistributedRunner,
     Event,
     EventProcessor,
     Graph,
@@ -75,7 +76,10 @@ class Member:
 SYNC = Member("sync", SyncRunner, stops_at_failure=True)
 ASYNC = Member("async", AsyncRunner, awaits=True, pauses=True)
 
-EVERY = [SYNC, ASYNC]
+#: The fixtures give it a runner for the workers that all tests share.
+DISTRIBUTED = Member("distributed", DistributedRunner, awaits=True, pauses=True, is_local=False)
+
+EVERY = [SYNC, ASYNC, DISTRIBUTED]
 
 
 class Notebook(EventProcessor):
