@@ -18,6 +18,8 @@ Project = Callable[[str, str], ModuleType]
 def project_in(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """Yield a project whose modules lie in `directory`; forget them in the end."""
     monkeypatch.syspath_prepend(str(directory))
+    # A module written twice within a second may be taken from the cache of its first text.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def write(name: str, source: str) -> ModuleType:
         path = directory / f"{name.replace('.', '/')}.py"

@@ -33,7 +33,8 @@ def test_a_killed_worker_process_changes_no_result(command: Command) -> None:
 
     assert told.code == 0, told.err
     assert re.search(r"Process \d+ was killed \(-9\) when \d+ of 500 files were done", told.words)
-    assert "was being surveyed, and was surveyed again" in told.words
+    # In between two files, when nothing is lost by it, it may be killed as well.
+    assert "another one took its place" in told.words
     assert "Both gave the same: 500 results" in told.out
 
 
