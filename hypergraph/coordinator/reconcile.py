@@ -234,6 +234,7 @@ class Reconciler:
         self.lease_s = lease_s
         self.every_s = every_s
         self._crash = crash or pack_lost_host
+        self._unlisted: dict[str, float] = {}  # worker -> since when we know
 
     def tick(self) -> Sequence[str]:
         """Do what is due. Returns the live workers."""
@@ -285,12 +286,18 @@ class Reconciler:
             self._reap(run_id, worker)
 
     def _find_strays(self, view: RunView, live: Sequence[str]) -> Sequence[str]:
-        """Return workers that hold something in a run and are on no list any more.
+        """Return workers that hold something in a run and have been on no list for a lease.
 
         They were buried, and one of their children claimed in the same moment.
         """
         silent = {slot.partition("/")[0] for slot in view.slots}.difference(live)
-        return self.coordinator.store.find_unlisted(sorted(silent)) if silent else ()
+        if not silent:
+            return ()
+        now = time.monotonic()
+        strays = set(self.coordinator.store.find_unlisted(sorted(silent)))
+        for worker in silent - strays:
+            self._unlisted.pop(worker, None)
+        return [w for w in strays if now - self._unlisted.setdefault(w, now) >= self.lease_s]
 
     def _reap(self, run_id: str, worker: str) -> None:
         self.coordinator.reap(run_id, f"{worker}/", "?", -1, self._crash(worker))

@@ -109,6 +109,11 @@ class Host:
         return set(pids)
 
 
-def child_command() -> Sequence[str]:
-    """Return how to execute a child without a supervisor: a worker that nobody looks after."""
-    return [sys.executable, "-P", "-m", "hypergraph.worker.child"]
+#: A supervisor that looks after its own children and after nothing else.
+SELFISH = (
+    sys.executable,
+    "-c",
+    "from hypergraph.worker import supervisor, upkeep\n"
+    "upkeep.Upkeep.tick = lambda self: None\n"
+    "supervisor.main()",
+)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from hypergraph import DistributedRunner
 from tests.faults.bodies import DIAMOND, SQUARES
-from tests.faults.hosts import child_command
+from tests.faults.hosts import SELFISH
 from tests.faults.ledger import Ledger, check_map, check_run, read_commits, read_item_commits
 from tests.faults.rig import Rig
 from tests.processes import is_alive, wait_until
@@ -55,12 +55,12 @@ def test_the_work_of_a_host_that_vanishes_runs_elsewhere_within_ten_seconds(
 def test_the_client_that_waits_notices_a_vanished_host_if_nobody_else_is_there(
     rig: Rig, ledger: Ledger
 ) -> None:
-    # Given a host, and beside it only a process that takes tickets and looks after nothing
+    # Given a host, and beside it only one that looks after nobody else
     host = rig.start_host()
     ledger.hold("go_left")
     handle = rig.runner().submit(DIAMOND, {"x": 1, "ledger": ledger})
     ledger.wait_for("go_left")
-    lonely = rig.start_host(command=child_command(), child="c1", ready=False)
+    lonely = rig.start_host(command=SELFISH)
 
     # When the host vanishes while the client waits
     host.kill()
