@@ -29,7 +29,7 @@ COMMANDS = {
     ),
     "runs": (
         "hypergraph.cli.runs.command:runs",
-        "List the latest runs; show or cancel one.",
+        "List the latest runs; show, watch, answer or cancel one.",
     ),
     "doctor": (
         "hypergraph.cli.doctor.command:doctor",

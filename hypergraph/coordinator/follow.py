@@ -13,7 +13,7 @@ from typing import Any
 
 from hypergraph.coordinator.narrate import Narrator
 from hypergraph.coordinator.reconcile import Coordinator
-from hypergraph.errors import ResultExpired
+from hypergraph.errors import ResultExpired, StoreError
 from hypergraph.events.types import Event
 from hypergraph.store.depot import read_values
 from hypergraph.store.records import Ref
@@ -49,18 +49,31 @@ def write_cursor(position: Position) -> str:
 class Follower:
     """Reads the events of a run, without gaps and without repeats.
 
+    Args:
+        coordinator: Knows the store, the secret and the graphs.
+        run_id: The run.
+        after: The cursor of the last event that the reader had.
+        unpickles: Whether to read what an interrupt shows. Without, its event has no value.
+
     Raises:
+        ValueError: `after` is no cursor.
         ResultExpired: There is no such run, or no more.
     """
 
-    def __init__(self, coordinator: Coordinator, run_id: str, after: str = "") -> None:
+    def __init__(
+        self, coordinator: Coordinator, run_id: str, after: str = "", *, unpickles: bool = True
+    ) -> None:
         self._store = coordinator.store
         self._run_id = run_id
         meta = self._store.get_meta(run_id)
         if not meta:
             raise ResultExpired(run_id)
         self._narrator = Narrator(
-            run_id, coordinator.sealer, coordinator.specs.load, meta, self._read_value
+            run_id,
+            coordinator.sealer,
+            coordinator.specs.load,
+            meta,
+            self._read_value if unpickles else lambda _: None,
         )
         self._had = read_cursor(after)
         self._held: deque[Sight] = deque()
@@ -120,5 +133,7 @@ class Follower:
     def _read_value(self, ref: Ref) -> Any:
         try:
             return decode(read_values(self._store, self._run_id, [ref])[ref[0]])
-        except KeyError:
-            return None  # the values have left Redis; the record stays
+        except StoreError:
+            raise
+        except Exception:
+            return None  # it has left Redis, or its class is not here; the events go on

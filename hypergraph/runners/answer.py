@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hypergraph.coordinator.reconcile import Coordinator
 from hypergraph.errors import AlreadyAnswered, ResultExpired
-from hypergraph.runners.session import Session
 from hypergraph.store.records import Answer, Question
 from hypergraph.values.codec import encode
 from hypergraph.values.digest import digest
@@ -14,12 +14,12 @@ from hypergraph.values.ship import Ship
 
 
 def answer_run(
-    session: Session, run_id: str, answers: Mapping[str, Any], ship: Ship = "auto"
+    coordinator: Coordinator, run_id: str, answers: Mapping[str, Any], ship: Ship = "auto"
 ) -> None:
     """Give the answer that a paused run waits for.
 
     Args:
-        session: The way to its Redis.
+        coordinator: Knows its Redis and the secret, and lets it go on.
         run_id: The run.
         answers: Response key -> answer. There is one pause at a time, so there is one.
         ship: How code inside the answer travels.
@@ -29,7 +29,7 @@ def answer_run(
         ResultExpired: There is no such run.
         ValueError: The run waits for something else.
     """
-    store = session.store
+    store, sealer = coordinator.store, coordinator.sealer
     meta = store.get_meta(run_id)
     if not meta:
         raise ResultExpired(run_id)
@@ -37,13 +37,13 @@ def answer_run(
     found = store.wait_end(run_id, 0.0)
     if meta["status"] != b"paused" or found is None or found[0] != "paused":
         raise AlreadyAnswered(run_id, given)
-    question: Question = session.sealer.open(Question, found[1], run_id)
+    question: Question = sealer.open(Question, found[1], run_id)
     if set(answers) != {question.key}:
         raise ValueError(f"run {run_id} waits for {question.key!r}, and was given {given!r}")
     data = encode(answers[question.key], where=f"$.{question.key}", ship=ship)
     key = digest(data)
     epoch = meta["epoch"].decode()
-    sealed = session.sealer.seal(Answer(question.key, [key, len(data)]), run_id, epoch)
+    sealed = sealer.seal(Answer(question.key, [key, len(data)]), run_id, epoch)
     if store.answer(run_id, epoch, sealed, key, data) != "paused":
         raise AlreadyAnswered(run_id, question.key)
-    session.coordinator.look_at(run_id)
+    coordinator.look_at(run_id)

@@ -236,7 +236,7 @@ class DistributedRunner(base.BaseRunner):
             UnserializableInput: The answer cannot cross to another process.
             ValueError: The run waits for another answer than this.
         """
-        answer_run(self._open(), run_id, answers, self._ship)
+        answer_run(self._open().coordinator, run_id, answers, self._ship)
         handle = self.attach(run_id)
         assert isinstance(handle, RunHandle)
         return handle

@@ -1,4 +1,4 @@
-"""``hypergraph runs``: the latest runs, one of them in full, and an end to it.
+"""``hypergraph runs``: the latest runs, one of them in full or as it happens, an answer, an end.
 
-`command` asks, `table` and `page` show. What they show is gathered in `hypergraph.coordinator`.
+`command` asks; `table`, `page` and `events` show what `hypergraph.coordinator` gathers.
 """

@@ -1,20 +1,36 @@
-"""``hypergraph runs``, ``runs show``, ``runs cancel``."""
+"""``hypergraph runs``, and what it does with one of them."""
 
 from __future__ import annotations
 
 import getpass
+import json
 import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import click
 
 from hypergraph.cli import screen
-from hypergraph.cli.connection import Connection, Place, connect, json_option, place_options
+from hypergraph.cli.connection import (
+    Connection,
+    Place,
+    WrongUse,
+    connect,
+    json_option,
+    place_options,
+)
 from hypergraph.cli.runs import page
+from hypergraph.cli.runs.events import Lines, json_line
 from hypergraph.cli.runs.table import runs_table
 from hypergraph.coordinator.account import Story
+from hypergraph.coordinator.follow import Follower, write_cursor
 from hypergraph.coordinator.listing import list_runs
 from hypergraph.coordinator.story import tell
-from hypergraph.errors import ResultExpired
+from hypergraph.errors import AlreadyAnswered, ResultExpired
+from hypergraph.events import Event
+from hypergraph.runners.answer import answer_run
+from hypergraph.store.sights import watch as observe
 from hypergraph.worker.registry import live_workers
 
 _STATUSES = ("queued", "running", "paused", "completed", "partial", "failed", "cancelled")
@@ -52,7 +68,7 @@ class UnknownRun(click.ClickException):
 def runs(
     context: click.Context, place: Place, limit: int, statuses: tuple[str, ...], as_json: bool
 ) -> None:
-    """List the latest runs; show or cancel one.
+    """List the latest runs; show, watch, answer or cancel one.
 
     `done` and `failed` count the nodes of a run, the items of a map.
     """
@@ -85,6 +101,66 @@ def show(place: Place, run_id: str, as_json: bool) -> None:
     attach = f'{connection.place.runner}.attach("{run_id}")'
     cancel = f"{connection.place.command('runs cancel')} {run_id}"
     page.show(screen.make_console(), story, workers, attach, cancel)
+
+
+@runs.command()
+@click.argument("run_id", metavar="ID")
+@click.option("--after", default="", metavar="CURSOR", help="Begin behind this event; see --json.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object per line, with its cursor.")
+@place_options
+def watch(place: Place, run_id: str, after: str, as_json: bool) -> None:
+    """Tell what happens in a run, from its beginning to its end. Ctrl-C leaves it alone."""
+    with connect(place) as connection, suppress(KeyboardInterrupt):
+        lines = Lines()
+        for cursor, event in _follow(connection, run_id, after):
+            click.echo(json_line(cursor, event) if as_json else lines.line(event))
+
+
+def _follow(connection: Connection, run_id: str, after: str) -> Iterator[tuple[str, Event]]:
+    """Yield the events of a run, each with its cursor, until it ends."""
+    try:
+        follower = Follower(connection.coordinator, run_id, after, unpickles=False)
+    except ResultExpired as error:
+        raise UnknownRun(run_id, connection.place) from error
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    observe(connection.store, run_id)
+    while True:
+        yield from ((write_cursor(position), event) for position, event in follower.read())
+        if follower.is_over:
+            return
+        follower.wait(1.0)
+        if not connection.store.get_meta(run_id):
+            raise UnknownRun(run_id, connection.place)
+
+
+@runs.command()
+@click.argument("run_id", metavar="ID")
+@click.argument("answer", metavar="NAME=VALUE")
+@place_options
+def answer(place: Place, run_id: str, answer: str) -> None:
+    """Answer a paused run. VALUE is JSON, as in decision=true; else it is taken as text.
+
+    `runs show` says what a paused run waits for. The first answer counts.
+    """
+    name, sign, text = answer.partition("=")
+    if not name or not sign:
+        raise WrongUse(f"{answer!r} is no answer: give a name and a value, as in decision=true")
+    with connect(place) as connection:
+        try:
+            answer_run(connection.coordinator, run_id, {name: _value_of(text)})
+        except ResultExpired as error:
+            raise UnknownRun(run_id, connection.place) from error
+        except (AlreadyAnswered, ValueError) as error:
+            raise click.ClickException(str(error)) from error
+    screen.say(f"Answered run {run_id}; it goes on.")
+
+
+def _value_of(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 @runs.command()
