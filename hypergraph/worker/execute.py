@@ -334,11 +334,16 @@ class Executor:
         finally:
             self._leave()
 
-        def pack(error: BaseException, path: Sequence[str]) -> bytes:
-            return self._failed_piece(claim, order, error, path).packed
-
+        failed = None
         if outcome.error is not None:
             failed = self._failed_piece(claim, order, outcome.error, outcome.path)
+
+        def pack(error: BaseException, path: Sequence[str]) -> bytes:
+            if failed is not None and error is outcome.error:
+                return failed.packed
+            return self._failed_piece(claim, order, error, path).packed
+
+        if failed is not None:
             plain = (outcome.values, failed.packed, flatten(outcome.nested, pack))
             failed.inside = encode_plain(plain)
             raise failed
