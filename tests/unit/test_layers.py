@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 
 #: file -> the one layer above it that it may find late, inside a function
-LATE = {"runners/distributed.py": {"embedded"}}
+LATE = {"runners/client.py": {"embedded"}}
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 FILES += sorted(path for path in PACKAGE.glob("*.py") if path.stem != "__init__")
