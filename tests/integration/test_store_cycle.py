@@ -60,6 +60,7 @@ def test_what_the_slot_does_not_hold_is_refused(rig: Rig, commit: Commit) -> Non
     assert rig.cycle(A, commit._replace(values={"d1": b"one"})).accepted == 0
     assert rig.journal() == ["start"]
     assert rig.store.get_values("r1", ["d1"]) == [None]
+    assert names(rig.claim("w3/c0/0", want=9)) == "a:1 c:1"  # what A held has gone back
 
 
 def test_a_commit_of_an_earlier_epoch_is_refused_and_what_was_held_goes_back(rig: Rig) -> None:

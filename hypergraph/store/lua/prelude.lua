@@ -52,8 +52,8 @@ end
 
 -- Whether as many slots hold something as the run may have bodies in flight, not counting `slot`.
 -- A slot carries out what it holds one after the other, so slots are what there is to count.
-local function is_full(slot)
-  local most = tonumber(redis.call("hget", KEYS[1], "most") or "0")
+local function is_full(slot, limit)
+  local most = tonumber(limit or "0")
   if most == 0 then return false end
   local boards, busy = {key("slots")}, 0
   for _, map in ipairs(redis.call("smembers", key("maps"))) do
@@ -66,8 +66,13 @@ local function is_full(slot)
 end
 
 -- One entry of the journal. Its id is the sequence number, so that a reader can say where it was.
-local function log(seq, ...)
+local function append(seq, ...)
   redis.call("xadd", key("journal"), seq .. "-0", ...)
+end
+
+-- The same, when no other follows.
+local function log(seq, ...)
+  append(seq, ...)
   redis.call("hset", KEYS[1], "seq", seq)
 end
 

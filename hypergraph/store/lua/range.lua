@@ -7,7 +7,7 @@
 -- says (`page`) that it has it.
 local slot, epoch, call, want, page, queue =
   take(), take(), take_number(), take_number(), take(), take()
-local meta = redis.call("hmget", KEYS[1], "status", "epoch", "seq", "watched")
+local meta = redis.call("hmget", KEYS[1], "status", "epoch", "seq", "watched", "most")
 if not meta[1] then return {"gone"} end
 local live = redis.call("hmget", state, "cursor", "over", "queue", "hops")
 if meta[1] ~= "running" or not live[1] or live[2] then
@@ -95,7 +95,7 @@ if call > last_call then
   local last = avail
   if v[4] == "1" and fail_at >= 0 then last = math.min(avail, fail_at) end
   local s, e, attempt = nil, nil, 1
-  if want > 0 and is_full(slot) then want = 0 end
+  if want > 0 and is_full(slot, meta[5]) then want = 0 end
   local fresh, brought = queue == live[3], ""
   while want > 0 and not s do
     local id = take_ready(fresh)

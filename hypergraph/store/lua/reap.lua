@@ -42,8 +42,7 @@ for _, slot in ipairs(slots_of(key("slots"))) do
           seq = seq + 1
           log(seq, "k", "lost", "task", id, "a", held[id], "w", slot, "p", payload, "at", now)
           redis.call("hincrby", KEYS[1], "lost", 1)
-        else
-          redis.call("hincrby", key("attempts"), id, -1)
+          redis.call("hincrby", key("attempts"), id, 1)
         end
         if guilty == "?" then redis.call("sadd", key("alone"), id) end
         make_ready(id, record)
