@@ -239,8 +239,8 @@ def test_what_a_slot_held_goes_back_uncounted_when_the_slot_fails(
 
     with monkeypatch.context() as patch:
         patch.setattr("hypergraph.worker.execute.Executor.carry_out", fail)
-        patch.setattr("hypergraph.worker.execute.Executor.fail_range", fail)
-        patch.setattr("hypergraph.worker.execute.Executor.carry_out_range", fail)
+        patch.setattr("hypergraph.worker.ranges.Ranges.fail", fail)
+        patch.setattr("hypergraph.worker.ranges.Ranges.carry_out", fail)
         with pytest.raises(MemoryError):
             stand.drain(handle)
 
