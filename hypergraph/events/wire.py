@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
+from functools import cache
 from typing import Any
 
 import msgpack
@@ -37,7 +38,11 @@ _TYPES: tuple[type[BaseEvent], ...] = (
     InterruptEvent,
 )
 _CODES = {cls: code for code, cls in enumerate(_TYPES)}
-_FIELDS = {cls: tuple(f.name for f in fields(cls))[4:] for cls in _TYPES}
+#: What ends in a worker and an attempt.
+_OF_NODES = frozenset({NodeStartEvent, NodeEndEvent, NodeErrorEvent})
+_FIELDS = {
+    cls: tuple(f.name for f in fields(cls))[4 : -2 if cls in _OF_NODES else None] for cls in _TYPES
+}
 _END = msgpack.ExtType(1, b"END")
 
 #: From this size on it pays to compress.
@@ -75,13 +80,12 @@ def restore(
         worker: The slot that ran it.
         attempt: The attempt it was.
     """
+    runs, spans = cache(run_id), cache(span_id)
+    by = worker, attempt
     for code, run, span, above, at, *rest in rows:
-        cls = _TYPES[code]
-        around = parent if above < 0 else span_id(above)
-        event: Any = cls(run_id(run), span_id(span), around, at, *rest)
-        if isinstance(event, NodeStartEvent | NodeEndEvent | NodeErrorEvent):
-            event = replace(event, worker=worker, attempt=attempt)
-        yield event
+        cls: Any = _TYPES[code]
+        around = parent if above < 0 else spans(above)
+        yield cls(runs(run), spans(span), around, at, *rest, *(by if cls in _OF_NODES else ()))
 
 
 class _Numbering:
@@ -99,7 +103,7 @@ class _Numbering:
         run = self._runs.setdefault(event.run_id, len(self._runs))
         span = self._spans.setdefault(event.span_id, len(self._spans))
         above = self._spans.get(event.parent_span_id or "", -1)
-        rest = [getattr(event, name) for name in _FIELDS[cls] if name not in ("worker", "attempt")]
+        rest = [getattr(event, name) for name in _FIELDS[cls]]
         return [_CODES[cls], run, span, above, event.timestamp, *rest]
 
 

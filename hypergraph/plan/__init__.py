@@ -5,7 +5,7 @@ from hypergraph.plan.events import Event, Failed, Paused, Resumed, Started, Succ
 from hypergraph.plan.plan import END_NAME, Nested, Plan, PlanNode, compile_plan
 from hypergraph.plan.schedule import static_schedule
 from hypergraph.plan.state import Conflict, Phase, RunState
-from hypergraph.plan.tree import Broken, Due, Frame, Note, Pause, RunTree, TaskEnded
+from hypergraph.plan.tree import Broken, Due, Frame, Note, Pause, RunTree, TaskEnded, task_of
 
 __all__ = [
     "END_NAME",
@@ -32,4 +32,5 @@ __all__ = [
     "compile_plan",
     "decide",
     "static_schedule",
+    "task_of",
 ]

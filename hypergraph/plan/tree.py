@@ -246,11 +246,11 @@ class RunTree:
         first, *others = sorted(frame.state.paused)
         frame.closed = False
         self._note("begun", frame)
-        self._note("entered", frame, first, _task_of(frame, first))
+        self._note("entered", frame, first, task_of(frame, first))
         frame.state, _ = decide(frame.plan, frame.state, Resumed())
         for index in others:
             frame.state, _ = decide(frame.plan, frame.state, Paused(index))
-            self._note("entered", frame, index, _task_of(frame, index))
+            self._note("entered", frame, index, task_of(frame, index))
             self._note("paused", frame, index)
         node = frame.plan.nodes[first]
         if node.nested is not None:
@@ -306,7 +306,7 @@ class RunTree:
     def _open_node(
         self, frame: Frame, node: PlanNode, inputs: dict[str, Ref], due: list[Due]
     ) -> None:
-        task = _task_of(frame, node.index)
+        task = task_of(frame, node.index)
         nested = node.nested
         if node.kind == "interrupt" and not self._asks_worker(frame, node, task, due):
             return
@@ -375,7 +375,7 @@ class RunTree:
         self._settle(frame, index, TaskEnded(task, outputs), due)
 
 
-def _task_of(frame: Frame, node: int) -> str:
+def task_of(frame: Frame, node: int) -> str:
     """Return the id of a node's latest execution as a task."""
     times = frame.state.starts[node]
     label = quote(frame.plan.nodes[node].name, safe="")

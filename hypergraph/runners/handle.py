@@ -16,7 +16,7 @@ from hypergraph.errors import (
     ResultExpired,
     RunCancelled,
 )
-from hypergraph.plan import Frame, Nested, Phase, TaskEnded
+from hypergraph.plan import Frame, Nested, Phase, TaskEnded, task_of
 from hypergraph.runners.nested import Errors, restore_one
 from hypergraph.runners.notes import annotate, locate
 from hypergraph.runners.result import MapResult, PauseInfo, RunResult, RunStatus
@@ -235,8 +235,18 @@ class RunReader:
         for index, piece in frame.pieces.items():
             node = frame.plan.nodes[index]
             assert node.nested is not None
-            result.nested[node.name] = self._read_piece(node.nested, piece, values)
+            ran = self._read_piece(node.nested, piece, values)
+            self._name_runs(ran, task_of(frame, index))
+            result.nested[node.name] = ran
         return result
+
+    def _name_runs(self, found: RunResult | MapResult, task: str) -> None:
+        """Give the runs that a task consisted of the ids that observers are told."""
+        if isinstance(found, RunResult):
+            found.run_id = inner_run_id(self._run_id, task)
+            return
+        for item in found:
+            item.run_id = inner_run_id(self._run_id, f"{task}[{item.index}]")
 
     def _read_piece(
         self, nested: Nested, piece: TaskEnded, values: Mapping[str, Any]

@@ -173,6 +173,18 @@ def test_a_graph_with_a_runner_of_its_own_is_seen_inside(runner: DistributedRunn
     assert "node second" in told(notebook.events)
 
 
+def test_results_of_nested_runs_have_the_ids_of_their_events(runner: DistributedRunner) -> None:
+    notebook = Notebook()
+    mapped = chain.as_node(name="mapped").map_over("x")
+    alone = chain.as_node(name="alone", runner=SyncRunner())
+    alone = alone.with_inputs(x="y").with_outputs(a="c", b="d")
+    graph = Graph([mapped, alone])
+    result = runner.run(graph, {"x": [1, 2], "y": 1}, event_processors=[notebook])
+
+    ids = {r.run_id for r in [result, result["alone"], *result["mapped"]]}
+    assert ids == {e.run_id for e in notebook.of(RunStartEvent) if not e.is_map}
+
+
 # -- maps -----------------------------------------------------------------------------------------
 
 

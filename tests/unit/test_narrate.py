@@ -19,11 +19,13 @@ from hypergraph import (
     route,
 )
 from hypergraph.coordinator.narrate import Narrator
+from hypergraph.errors import WorkerCrashed
 from hypergraph.plan import compile_plan
 from hypergraph.plan.inputs import feed
 from hypergraph.store.contract import Entry
-from hypergraph.store.records import Answer, End, GraphSpec, Question, Report, Sealer, Start
+from hypergraph.store.records import Answer, Crash, End, GraphSpec, Question, Report, Sealer, Start
 from hypergraph.store.sights import Sight
+from hypergraph.values.failure import pack_failure
 from hypergraph.values.sign import Signer
 from tests.contract.spans import check_spans, told
 
@@ -78,6 +80,11 @@ class Record:
         kind = "fail" if made.error else "done"
         sealed = SEALER.seal(made, "run-1", task, "1")
         self._write(k=kind, task=task, a=attempt, w="w1/c0/0", ep="1", p=sealed)
+        return self
+
+    def crash(self, task: str, failure: bytes) -> Record:
+        sealed = SEALER.seal(Crash(task, -1, failure), "run-1")
+        self._write(k="crash", task=task, a=3, w="w1/c0/0", p=sealed, at=4000)
         return self
 
     def end(self, status: str = "completed", **end: Any) -> Record:
@@ -209,3 +216,15 @@ def test_a_pause_closes_what_is_open_and_an_answer_opens_it_again() -> None:
     ]
     assert {e.run_id for e in again} == {e.run_id for e in paused}
     assert {e.span_id for e in again}.isdisjoint(e.span_id for e in paused)
+
+
+def test_a_node_that_killed_its_workers_is_told_by_what_it_died_of() -> None:
+    error = WorkerCrashed(signal=11, exit_code=None, node="first", worker="w1", attempts=3)
+    failure = pack_failure(error, node="first", item=None, worker="w1", attempt=3)
+    record = Record(chain).taken("first").crash("first", failure).end("failed")
+    *_, failed, _ = record.told()
+
+    check_spans(record.told())
+    assert isinstance(failed, NodeErrorEvent)
+    assert "SIGSEGV" in failed.error
+    assert (failed.error_type, failed.attempt) == ("hypergraph.errors.WorkerCrashed", 3)
