@@ -14,11 +14,22 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from hypergraph import END, DistributedRunner, Graph, NoWorker, SyncRunner, node, route
+from hypergraph import (
+    END,
+    DistributedRunner,
+    Graph,
+    NodeStartEvent,
+    NoWorker,
+    SyncRunner,
+    node,
+    route,
+)
 from hypergraph.errors import UnserializableResult
 from hypergraph.nodes import FunctionNode
 from hypergraph.worker.local import LocalWorkers, local_config
 from tests.agreement import place_of
+from tests.contract.members import Notebook
+from tests.contract.spans import check_spans
 from tests.elsewhere import host
 from tests.processes import wait_until
 from tests.redis_server import RedisServer
@@ -124,6 +135,15 @@ def test_a_nested_graph_can_be_placed_as_a_whole(make_runner: Runner, hosts: Hos
     values = make_runner(queues={"inner": "gpu"}).run(outer, x=3).values
 
     assert places(hosts, values) == "gpu gpu gpu"
+
+
+def test_observers_see_an_item_as_one_run_wherever_its_nodes_were(make_runner: Runner) -> None:
+    notebook = Notebook()
+    make_runner().map(GRAPH, {"x": [1, 2]}, map_over="x", event_processors=[notebook])
+
+    check_spans(notebook.events)
+    starts = [event.node_name for event in notebook.of(NodeStartEvent)]
+    assert starts == ["load", "embed", "store"] * 2
 
 
 def test_a_queue_that_nobody_serves_is_named_before_anything_is_stored(

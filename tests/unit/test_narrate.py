@@ -228,3 +228,32 @@ def test_a_node_that_killed_its_workers_is_told_by_what_it_died_of() -> None:
     assert isinstance(failed, NodeErrorEvent)
     assert "SIGSEGV" in failed.error
     assert (failed.error_type, failed.attempt) == ("hypergraph.errors.WorkerCrashed", 3)
+
+
+def test_items_are_told_as_far_as_anybody_knows_of_them() -> None:
+    def ranged(number: int, start: int, count: int, failures: int, errors: str = "") -> Sight:
+        fields = {"k": "range", "map": "map", "s": start, "n": count, "f": failures, "e": errors}
+        return Sight(1, number, _as_bytes({**fields, "ev": "", "a": 3, "w": "w1/c0/0", "at": 3000}))
+
+    def no_spec(_: str) -> GraphSpec:
+        raise AssertionError
+
+    meta = {"created_ms": b"1000", "graph": b"m", "total": b"9", "raises": b"0"}
+    narrator = Narrator("run-1", SEALER, no_spec, meta)
+    events = [
+        *narrator.tell(Entry(1, {"k": b"start", "p": b""})),
+        *narrator.see(ranged(1, 0, 2, 1, "1\tsecond\tValueError: no")),
+        *narrator.see(ranged(2, 2, 1, 1)),  # it killed its workers, so none of them said more
+        *narrator.see(ranged(3, 3, 6, 5, "4\tsecond\tValueError: no")),  # which others failed?
+        *narrator.tell(Entry(2, _as_bytes({"k": "end", "status": "partial", "p": "", "at": 5000}))),
+    ]
+
+    check_spans(events)
+    ends = [(e.status, e.error) for e in events if isinstance(e, RunEndEvent)]
+    assert ends == [
+        ("completed", None),
+        ("failed", "ValueError: no"),
+        ("failed", "its worker process died"),
+        ("failed", "ValueError: no"),
+        ("completed", None),
+    ]

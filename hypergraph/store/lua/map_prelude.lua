@@ -112,9 +112,7 @@ local function hop_range(s, d, page, queue, payload, size, busy_us)
 end
 
 -- Write down that items s..d of a map are done. `errors` is what people are told of failures.
--- `events` is what observers are told.
-local function commit_range(s, d, page, attempt, slot, payload, failures, first, busy_us, errors,
-    events)
+local function commit_range(s, d, page, attempt, slot, payload, failures, first, busy_us, errors)
   redis.call("hset", part("out"), whole(s), payload)
   redis.call("rpush", part("fresh"), whole(s))
   redis.call("hincrby", state, "done", whole(d - s))
@@ -128,9 +126,10 @@ local function commit_range(s, d, page, attempt, slot, payload, failures, first,
   leave_page(s, d, page)
   log_range("k", "range", "s", whole(s), "n", whole(d - s), "f", failures, "a", attempt, "w", slot,
     "us", busy_us, "e", errors)
-  local meta = redis.call("hmget", KEYS[1], "watched", "seq")
-  if meta[1] then
-    show(meta[2], "k", "range", "map", board, "s", whole(s), "n", whole(d - s), "f", failures,
-      "a", attempt, "w", slot, "e", errors, "ev", events, "at", whole(now_ms()))
-  end
+end
+
+-- Tell observers of items s..d, and what a worker saw of them.
+local function show_range(seq, s, d, attempt, slot, failures, errors, events)
+  show(seq, "k", "range", "map", board, "s", whole(s), "n", whole(d - s), "f", failures,
+    "a", attempt, "w", slot, "e", errors, "ev", events, "at", whole(now_ms()))
 end

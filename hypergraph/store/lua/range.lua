@@ -77,8 +77,8 @@ if call > last_call then
     end
     if stands then
       if to == "" then
-        commit_range(s, upto, from, attempt, slot, payload, failures, first, busy_us, errors,
-          events)
+        commit_range(s, upto, from, attempt, slot, payload, failures, first, busy_us, errors)
+        if meta[4] then show_range(seq, s, upto, attempt, slot, failures, errors, events) end
       else
         hop_range(s, upto, from, to, payload, size, busy_us)
       end

@@ -7,7 +7,7 @@
 -- its results are gathered. A map that is a run of its own keeps its own journal.
 local prefix, guilty, item, limit, payload =
   take(), take(), take_number(), take_number(), take()
-local meta = redis.call("hmget", KEYS[1], "status", "seq")
+local meta = redis.call("hmget", KEYS[1], "status", "seq", "watched")
 if not meta[1] then return {"gone", 0} end
 local seq, reaped = tonumber(meta[2]), 0
 local live = redis.call("hmget", state, "cursor", "over", "gather")
@@ -38,7 +38,8 @@ for _, slot in ipairs(redis.call("hkeys", part("slots"))) do
         local deaths = redis.call("hincrby", part("deaths"), whole(at), 1)
         if deaths >= limit then
           redis.call("hdel", part("deaths"), whole(at))
-          commit_range(at, at + 1, page, attempt, slot, "crash:" .. payload, 1, at, 0, "", "")
+          commit_range(at, at + 1, page, attempt, slot, "crash:" .. payload, 1, at, 0, "")
+          if meta[3] then show_range(seq, at, at + 1, attempt, slot, 1, "", "") end
         else
           give_back(at, at + 1, page, tonumber(attempt), true)
         end
