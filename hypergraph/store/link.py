@@ -7,6 +7,7 @@ so re-sending is done here, and only for them.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -153,6 +154,11 @@ class Link:
         if self._pid == os.getpid():
             self._client.close()
             self._blocking.close()
+
+    def __del__(self) -> None:
+        # A runner that nobody closes goes without a word, and takes its sockets along.
+        with contextlib.suppress(Exception):
+            self.close()
 
     def script(self, name: str, key: str, *args: Any) -> Any:
         """Run a script on a run's `meta` key, and again until it is known to have happened."""
