@@ -375,5 +375,6 @@ def test_a_run_that_fails_by_a_crash_hands_on_what_the_reaper_sealed() -> None:
     crash = OURS.crash("twice")
     status, end = ended(START, crash, THRICE)
 
-    assert (status, end["broken"]) == ("failed", {"crash": "twice", "p": crash["p"]})
+    told = {"crash": "twice", "path": "twice", "p": crash["p"]}
+    assert (status, end["broken"]) == ("failed", told)
     assert SEALER.open_crash(crash["p"], RUN, "twice") == b"a packed failure"
