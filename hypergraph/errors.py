@@ -11,10 +11,10 @@ The tree::
     │   └── RunCancelled, AlreadyAnswered, RemoteError
     ├── WorkerError         the process that ran a node, or should have, let us down
     │   ├── WorkerCrashed, NodeExited, NodeTimeout
-    │   └── NoWorker, MissingModule, IncompatibleWorker
+    │   └── NoWorker, MissingModule (CodeDiffers), IncompatibleWorker
     ├── PayloadError        a value cannot travel, or did not arrive as it was sent
     │   ├── UnserializableInput, UnserializableResult, PayloadTooLarge
-    │   └── CorruptPayload, UntrustedPayload
+    │   └── CorruptPayload, UntrustedPayload (ForbiddenCode)
     └── StoreError          the outside world failed us
         └── StoreUnavailable, UnsafeRedisConfig, StoreFull, StateLost, ResultExpired
 
@@ -294,6 +294,26 @@ class MissingModule(WorkerError):
 
 
 @dataclass(eq=False)
+class CodeDiffers(MissingModule):
+    """No live worker has the module as the client has it. Nobody ran the other code."""
+
+    name: str = ""  #: what was to be called, with its module
+    client: str = ""  #: version and code there, as in ``version 2.1.0, code 3fa9c1d2``
+    worker: str = ""  #: version and code here
+
+    def __str__(self) -> str:
+        use = f", which node {self.node!r} needs," if self.node else ""
+        found = f" ({quoted(self.workers)})" if self.workers else ""
+        package = self.module.partition(".")[0]
+        return (
+            f"The code of {self.name}{use}, is not the same on client and workers{found}: module "
+            f"{self.module!r} differs. The client has {self.client}, the worker {self.worker}. "
+            f"Nothing was run. Install the same {package!r} on both and restart the workers, or "
+            "the client if its is the older one; or send the code along with ship='value'."
+        )
+
+
+@dataclass(eq=False)
 class IncompatibleWorker(WorkerError):
     """Client and workers speak different versions; refused before anything is unpickled."""
 
@@ -391,6 +411,27 @@ class UntrustedPayload(PayloadError):
             f"The payload{where} is not signed by our secret: {self.reason}. It was not unpickled. "
             "Give client and workers the same HYPERGRAPH_SECRET; if they have it, somebody else "
             "writes to this Redis."
+        )
+
+
+@dataclass(eq=False)
+class ForbiddenCode(UntrustedPayload):
+    """A worker that was started with ``--allow-modules`` was asked to run other code.
+
+    Here `reason` is what the code uses.
+    """
+
+    allowed: Sequence[str] = ()  #: modules whose code the worker runs
+
+    def __post_init__(self) -> None:
+        self.allowed = tuple(self.allowed)
+
+    def __str__(self) -> str:
+        allowed = ", ".join(self.allowed) or "no module at all"
+        return (
+            f"It uses {self.reason}, and this worker runs only what lies in {allowed}, by name: it "
+            "was started with --allow-modules. Nothing was run. Define the nodes there and submit "
+            "with ship='reference', or start a worker without --allow-modules."
         )
 
 

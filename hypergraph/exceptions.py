@@ -2,8 +2,10 @@
 
 from hypergraph.errors import (
     AlreadyAnswered,
+    CodeDiffers,
     ConflictError,
     CorruptPayload,
+    ForbiddenCode,
     GraphConfigError,
     GraphError,
     HypergraphError,
@@ -37,8 +39,10 @@ from hypergraph.errors import (
 
 __all__ = [
     "AlreadyAnswered",
+    "CodeDiffers",
     "ConflictError",
     "CorruptPayload",
+    "ForbiddenCode",
     "GraphConfigError",
     "GraphError",
     "HypergraphError",

@@ -34,8 +34,8 @@ def host(
     workers.start()
     store = open_store(url, namespace)
     try:
-        known = wait_until(lambda: "modules" in store.workers(60.0).get(config.worker_id, {}), 30.0)
-        assert known, "the host has not registered itself"
+        registered = wait_until(lambda: config.worker_id in store.workers(60.0), 30.0)
+        assert registered, "the host has not registered itself"
         yield workers
     finally:
         store.link.close()

@@ -33,7 +33,8 @@ from hypergraph.nodes.queue import DEFAULT_QUEUE
 from hypergraph.runners.call import Call, caller, outputs_of
 from hypergraph.runners.run import Values
 from hypergraph.runners.waiting import InTurn, Step, Way
-from hypergraph.values.failure import describe_failure, pack_failure, unpack_failure
+from hypergraph.values.codec import decode
+from hypergraph.values.failure import Decode, describe_failure, pack_failure, unpack_failure
 
 T = TypeVar("T")
 
@@ -54,10 +55,12 @@ class Journey:
 
     Args:
         answers: Those of earlier stages.
+        decode: The process's way to decode what bodies have raised.
     """
 
-    def __init__(self, answers: Sequence[Answer] = ()) -> None:
+    def __init__(self, answers: Sequence[Answer] = (), decode: Decode = decode) -> None:
         self.answers = list(answers)
+        self._decode = decode
         self._place = 0
 
     def ask(self, name: str, function: Callable[..., T], *args: Any) -> T:
@@ -86,13 +89,13 @@ class Journey:
         assert known == name, f"{known!r} was called, and now {name!r}: this is a bug in hypergraph"
         self._place += 1
         if packed is not None:
-            raise _restored(packed)
+            raise _restored(packed, self._decode)
         return got
 
 
-def _restored(packed: bytes) -> BaseException:
+def _restored(packed: bytes, decode: Decode) -> BaseException:
     """Return a failure of an earlier stage. Where it happened is told when the item has ended."""
-    error = unpack_failure(packed)
+    error = unpack_failure(packed, decode)
     error.__notes__[-1] = f"On an earlier queue:\n{describe_failure(packed)['traceback'].rstrip()}"
     return error
 

@@ -152,10 +152,10 @@ def code_id(thing: FunctionType | type) -> str:
     return sha256(_read_alone(thing).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, type(Ellipsis)})
+PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, type(Ellipsis)})
 _CONTAINERS = frozenset({tuple, list, set, frozenset, dict})
 #: Attributes of a class that say where it was made or cache what other attributes say.
-_NOT_CODE = frozenset(
+NOT_CODE = frozenset(
     {
         "__abstractmethods__",
         "__annotations__",
@@ -188,7 +188,7 @@ class _Reading:
             names: Names in the code that refers to it: of a module only these count.
         """
         cls = type(thing)
-        if cls in _PLAIN:
+        if cls in PLAIN:
             self.parts.append(repr(thing))
             return
         number = self._seen.setdefault(id(thing), len(self._seen))
@@ -243,7 +243,7 @@ class _Reading:
         self.read(function.__kwdefaults__)
         names = frozenset(names_in(function.__code__))
         for cell in function.__closure__ or ():
-            self.read(_content(cell), names)
+            self.read(content_of(cell), names)
         for name in sorted(names):
             if name in function.__globals__:
                 self.parts.append(name)
@@ -257,7 +257,7 @@ class _Reading:
             return
         for base in cls.__bases__:
             self.read(base)
-        for name in sorted(cls.__dict__.keys() - _NOT_CODE):
+        for name in sorted(cls.__dict__.keys() - NOT_CODE):
             self.parts.append(name)
             self.read(cls.__dict__[name])
 
@@ -276,6 +276,11 @@ class _Reading:
                 self.read(inner)
 
 
+def digest_of_code(code: CodeType) -> str:
+    """Return a digest (64 hex digits) of a code object and those in it, wherever they lie."""
+    return sha256(_read_alone(code).encode("utf-8", "backslashreplace")).hexdigest()
+
+
 def _read_alone(thing: Any) -> str:
     reading = _Reading()
     reading.read(thing)
@@ -290,7 +295,8 @@ def names_in(code: CodeType) -> Iterator[str]:
             yield from names_in(constant)
 
 
-def _content(cell: Any) -> Any:
+def content_of(cell: Any) -> Any:
+    """Return what a closure's cell holds, `None` for an empty one."""
     try:
         return cell.cell_contents
     except ValueError:  # empty: the function was pickled before its neighbour was defined

@@ -17,6 +17,7 @@ import msgpack
 
 from hypergraph.errors import CorruptPayload, PayloadError, RemoteError
 from hypergraph.values.codec import encode
+from hypergraph.values.digest import Buffer
 from hypergraph.values.unpickler import decode
 
 _DEPTH = 5  #: how many links of a chain of causes travel
@@ -31,6 +32,7 @@ _MACHINERY = tuple(
 )
 
 Redact = Callable[[str], str]
+Decode = Callable[[Buffer], Any]
 
 
 def pack_failure(
@@ -66,7 +68,7 @@ def pack_failure(
     return packed
 
 
-def unpack_failure(data: bytes) -> BaseException:
+def unpack_failure(data: bytes, decode: Decode = decode) -> BaseException:
     """Return the exception that was packed, for the caller to raise.
 
     It has the type, arguments, attributes, notes and causes that it left with, and one
@@ -75,9 +77,10 @@ def unpack_failure(data: bytes) -> BaseException:
 
     Args:
         data: What :func:`pack_failure` returned; its signature was verified.
+        decode: The reader's way to decode; a process that executes has its own rules.
     """
     record = _record_of(data)
-    exc = _rebuilt(record, record.get("traceback", ""))
+    exc = _rebuilt(record, record.get("traceback", ""), decode)
     exc.add_note(_where_it_happened(record))
     return exc
 
@@ -134,8 +137,8 @@ def _pickle_of(exc: BaseException, message: str, redact: Redact) -> tuple[bytes 
     return data, ""
 
 
-def _rebuilt(link: dict[str, Any], traceback: str) -> BaseException:
-    exc = _original(link)
+def _rebuilt(link: dict[str, Any], traceback: str, decode: Decode) -> BaseException:
+    exc = _original(link, decode)
     if exc is None:
         exc = RemoteError(
             link["type"],
@@ -146,16 +149,16 @@ def _rebuilt(link: dict[str, Any], traceback: str) -> BaseException:
     if list(getattr(exc, "__notes__", ())) != link["notes"]:
         exc.__notes__ = list(link["notes"])
     if "cause" in link:
-        exc.__cause__ = _rebuilt(link["cause"], "")
+        exc.__cause__ = _rebuilt(link["cause"], "", decode)
     if "context" in link:
-        exc.__context__ = _rebuilt(link["context"], "")
+        exc.__context__ = _rebuilt(link["context"], "", decode)
     elif link["same"]:
         exc.__context__ = exc.__cause__
     exc.__suppress_context__ = link["suppress"]
     return exc
 
 
-def _original(link: dict[str, Any]) -> BaseException | None:
+def _original(link: dict[str, Any], decode: Decode) -> BaseException | None:
     if link["pickle"] is None:
         return None
     try:

@@ -13,7 +13,7 @@ from enum import EnumType
 from functools import partial
 from typing import Any
 
-from hypergraph.errors import UntrustedPayload
+from hypergraph.errors import ForbiddenCode, UntrustedPayload
 from hypergraph.values import rebuild
 
 #: Modules whose classes only hold data.
@@ -94,14 +94,13 @@ def admitted(
         found = look_up(module, name)
         if isinstance(found, type) and "." not in name:
             return found
-    raise refused(f"{module}.{name}", allowed)
+    what = f"{module}.{name}"
+    raise refused(f"code sent by value ({what})" if _makes_code(module) else what, allowed)
 
 
-def refused(what: str, allowed: Collection[str]) -> UntrustedPayload:
+def refused(what: str, allowed: Collection[str]) -> ForbiddenCode:
     """Return the error that says what this worker will not run."""
-    return UntrustedPayload(
-        f"it uses {what}, and this worker runs only what lies in {', '.join(sorted(allowed))}"
-    )
+    return ForbiddenCode(what, allowed=sorted(allowed))
 
 
 def _is_data(module: str, name: str) -> bool:
@@ -114,16 +113,20 @@ def _holds_graphs(module: str) -> bool:
     return module.startswith(("hypergraph.graph.", "hypergraph.nodes."))
 
 
+def _makes_code(module: str) -> bool:
+    return module == rebuild.__name__ or module.startswith("cloudpickle.")
+
+
 def _lies_in(module: str | None, allowed: Collection[str]) -> bool:
     return module is not None and any(
         module == name or module.startswith(name + ".") for name in allowed
     )
 
 
-def _resolve(allowed: Collection[str], module: str, qualname: str) -> Any:
+def _resolve(allowed: Collection[str], module: str, qualname: str, *sent: Any) -> Any:
     if not _lies_in(module, allowed):
         raise refused(f"{module}.{qualname}", allowed)
-    found = rebuild.resolve(module, qualname)
+    found = rebuild.resolve(module, qualname, *sent)
     if not _lies_in(getattr(found, "__module__", None), allowed):
         raise refused(f"{module}.{qualname}", allowed)
     return found

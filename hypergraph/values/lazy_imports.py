@@ -41,9 +41,21 @@ def imported_modules(function: FunctionType) -> dict[str, ModuleType]:
             continue
         if full in sent:
             found.update((above, sent[above]) for above in _chain(full) if above in sent)
-        elif _is_the_users(full) and _import(name, function.__globals__, wanted, level):
+        elif is_the_users(full) and _import(name, function.__globals__, wanted, level):
             found.update((above, sys.modules[above]) for above in _chain(full))
     return found
+
+
+def named_modules(function: FunctionType) -> Iterator[str]:
+    """Yield the full names of modules that the body of `function` imports, imported or not.
+
+    Of ``from a import b``, both ``a`` and ``a.b``: only ``a`` knows whether ``b`` is a module.
+    """
+    for name, wanted, level in _statements_in(function.__code__):
+        full = _full_name(name, function.__globals__, level)
+        if full is not None:
+            yield full
+            yield from (f"{full}.{part}" for part in wanted)
 
 
 def _chain(full: str) -> list[str]:
@@ -98,7 +110,8 @@ def _package_of(namespace: Mapping[str, Any]) -> str | None:
     return package
 
 
-def _is_the_users(full: str) -> bool:
+def is_the_users(full: str) -> bool:
+    """Whether a module lies in the user's own code, imported or not."""
     top = full.partition(".")[0]
     if top in sys.modules:
         return origin_of(top) is Origin.USER

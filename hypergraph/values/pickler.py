@@ -20,6 +20,7 @@ from cloudpickle import cloudpickle
 from hypergraph.values import rebuild, special
 from hypergraph.values.code_id import home_of, reference_to
 from hypergraph.values.lazy_imports import SENT, imported_modules
+from hypergraph.values.likeness import likeness_to_send
 from hypergraph.values.policy import Policy
 
 PROTOCOL = 5
@@ -51,6 +52,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """By value with the name it has at home, so that a reader can prefer its own."""
         module = getattr(cls, "__module__", None)
         if not self.policy.by_value(module):
+            if self.policy.vouches_for(cls) and (reference := self._reference_to(cls)):
+                return rebuild.resolve, reference
             return self._by_name(cls, module, cloudpickle._class_reduce)
         maker, args, state, *_ = cloudpickle._dynamic_class_reduce(cls)
         made_from = (module, cls.__qualname__, home_of(cls), maker, args)
@@ -61,12 +64,23 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         module = function.__module__
         if self.policy.by_value(module):
             return self._function_by_value(function)
-        if not cloudpickle._should_pickle_by_reference(function):
-            reference = reference_to(function)
+        if self.policy.vouches_for(function) or not cloudpickle._should_pickle_by_reference(
+            function
+        ):
+            reference = self._reference_to(function)
             if reference is not None:
-                self.policy.need(module)
                 return rebuild.resolve, reference
         return self._by_name(function, module, self._not_global)
+
+    def _reference_to(self, thing: Any) -> tuple[Any, ...] | None:
+        """Return how what goes by name is found, and what it is like if that matters."""
+        reference = reference_to(thing)
+        if reference is None:
+            return None
+        self.policy.need(thing.__module__)
+        if not self.policy.vouches_for(thing):
+            return reference
+        return *reference, tuple(likeness_to_send(thing))
 
     def _not_global(self, function: FunctionType) -> Any:
         if cloudpickle._should_pickle_by_reference(function):
@@ -110,6 +124,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """By name always. Methods of objects have no module and take their object along."""
         if isinstance(function.__self__, ModuleType):
             self.policy.need(function.__module__)
+            if self.policy.vouches_for(function) and (reference := self._reference_to(function)):
+                return rebuild.resolve, reference
         return NotImplemented
 
 

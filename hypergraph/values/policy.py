@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 from hypergraph.values.code_id import MAIN_MODULES, Origin, origin_of
 
@@ -27,6 +27,8 @@ class Policy:
         self.pinned: set[str] = set()  #: the user's modules that go by name all the same
         self.needed: dict[str, None] = {}  #: top-level modules a reader must have, in order
         self.plain_annotations = False  #: whether odd annotations become text
+        self.packs_code = False  #: it is for nodes and graphs, not for values
+        self.bodies: frozenset[int] = frozenset()  #: ids of what the node at hand calls
 
     def by_value(self, module: str | None) -> bool:
         """Whether code of `module` travels by value."""
@@ -36,6 +38,16 @@ class Policy:
         if origin is Origin.USER:
             return self.ship != "reference" and module not in self.pinned
         return origin is Origin.INSTALLED and module.partition(".")[0] in self.also
+
+    def vouches_for(self, thing: Any) -> bool:
+        """Whether what goes by name has to be the same code where it arrives.
+
+        That is so for what a node calls, and for whatever of the user's own code goes by name.
+        What it uses of installed packages is not its user's to keep the same.
+        """
+        if id(thing) in self.bodies:
+            return origin_of(thing.__module__) in (Origin.USER, Origin.INSTALLED)
+        return self.packs_code and origin_of(thing.__module__ or "") is Origin.USER
 
     def give_way(self, module: str | None, is_annotation: bool) -> bool:
         """Change the policy after something of `module` did not pickle.

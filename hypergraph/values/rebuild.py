@@ -13,6 +13,8 @@ decides :func:`make_class`. Two kinds of process want different things:
 
 from __future__ import annotations
 
+import importlib
+import sys
 import typing
 from collections.abc import Callable
 from functools import cached_property, lru_cache
@@ -25,6 +27,7 @@ from cloudpickle import cloudpickle
 from hypergraph.errors import MissingModule
 from hypergraph.values.code_id import find, home_of, may_stand_for, unwrapped
 from hypergraph.values.lazy_imports import SENT, globals_with_imports
+from hypergraph.values.likeness import Likeness, compare
 
 #: Classes that were made from a pickle. Only these take the state that pickles bring:
 #: a class of this process keeps the methods that it was defined with.
@@ -102,16 +105,36 @@ def fill_module(module: ModuleType, attributes: dict[str, Any]) -> None:
     module.__dict__.update(attributes)
 
 
-def resolve(module: str, qualname: str) -> Any:
-    """Return a function by reference, out of its node if it was decorated.
+def resolve(module: str, qualname: str, sent: tuple[Any, ...] | None = None) -> Any:
+    """Return a function or class by reference, out of its node if it was decorated.
+
+    Args:
+        module: Its module.
+        qualname: Its name there.
+        sent: The fields of a `Likeness`, if it has to be the same code as where it was sent.
 
     Raises:
         MissingModule: It cannot be imported here.
+        CodeDiffers: It is not the same code.
     """
-    found = unwrapped(find(module, qualname, load=True))
+    _import(module)
+    found = unwrapped(find(module, qualname))
     if found is None:
         raise MissingModule(f"{module}.{qualname}")
+    if sent is not None:
+        compare(module, qualname, found, Likeness(*sent))
     return found
+
+
+def _import(module: str) -> None:
+    if module in sys.modules:
+        return
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingModule(error.name or module) from error
+    except (Exception, SystemExit) as error:  # importing runs the user's code
+        raise MissingModule(module) from error
 
 
 def function(data: bytes) -> Any:

@@ -17,8 +17,9 @@ because code does not survive a change of the minor version: it loads, and then 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -77,6 +78,7 @@ class Packer:
         error: Refusal = UnserializableInput,
     ) -> None:
         self._policy = Policy(ship)
+        self._policy.packs_code = True
         self._limit_bytes = limit_bytes
         self._error = error
         # By id; the objects are kept, so that no id is used again.
@@ -122,6 +124,7 @@ class Packer:
 
     def _pack_node(self, node: HyperNode) -> Packed:
         function = getattr(node, "func", None)
+        self._policy.bodies = frozenset(map(id, _bodies_of(node)))
         if self._policy.ship == "value":
             self._policy.also |= _package_of(function)
         if not isinstance(function, FunctionType) or not self._policy.by_value(function.__module__):
@@ -159,6 +162,16 @@ class Packer:
     ) -> Packed:
         data = HEADER + dumped
         return Packed(digest(data), data, tuple(modules), parts)
+
+
+def _bodies_of(node: HyperNode) -> Iterator[Any]:
+    """Yield what a node calls: the functions inside partial and bound ones too."""
+    called: Any = getattr(node, "func", None) or getattr(node, "handler", None)
+    while called is not None:
+        if isinstance(getattr(called, "__module__", None), str):
+            yield called
+        inner = "func" if isinstance(called, partial) else "__func__"
+        called = getattr(called, inner, None)
 
 
 def _package_of(function: Any) -> frozenset[str]:

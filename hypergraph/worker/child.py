@@ -25,6 +25,7 @@ from hypergraph.transport.actors import declare
 from hypergraph.transport.broker import TicketBroker
 from hypergraph.transport.tags import TAG
 from hypergraph.transport.tickets import Tickets
+from hypergraph.values.codec import send_no_code
 from hypergraph.values.ship import Loader
 from hypergraph.values.sign import Signer
 from hypergraph.worker import lifeline, output
@@ -50,6 +51,8 @@ class Child:
         self.tickets = Tickets(link, self.store.keys, self.sealer)
         self.specs = SpecCache(self.store)
         self.loader = Loader(self._fetch, allow_modules=config.allow_modules)
+        if config.allow_modules is not None:
+            send_no_code()  # others of its kind would not take it
         self._slots = threading.local()
         self._slot_count = 0
         self._lock = threading.Lock()

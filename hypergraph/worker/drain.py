@@ -24,6 +24,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from hypergraph.coordinator.fold import JournalGap, RunFold, make_end, to_ended
@@ -295,7 +296,7 @@ class _Drain:
         try:
             done = self.slot.executor.carry_out(self.run_id, self.epoch, claim)
         except NotHere as missing:
-            return self._refuse(claim, missing.module)
+            return self._refuse(claim, missing)
         except PayloadError as error:
             self._judge(claim.task, error)
             return self.slot.executor.fail(self.run_id, self.epoch, claim, error)
@@ -336,19 +337,23 @@ class _Drain:
         )
         self.coordinator.tickets.send(self.run_id, self.queue, order.total - 1)
 
-    def _refuse(self, claim: Claim, module: str) -> Commit | None:
+    def _refuse(self, claim: Claim, missing: NotHere) -> Commit | None:
         """Give a task back that cannot be loaded here; fail it when nobody can."""
-        if self._nobody_has(module, claim.task, claim.attempt):
-            error = MissingModule(module, self.slot.live_workers(self.queue), node=claim.task)
+        if self._nobody_has(missing, claim.task, claim.attempt):
+            error = self._blame(missing, claim.task)
             return self.slot.executor.fail(self.run_id, self.epoch, claim, error)
         return None
 
-    def _nobody_has(self, module: str, task: str, attempt: str) -> bool:
+    def _blame(self, missing: NotHere, node: str) -> Exception:
+        """Return the error for what no worker can load."""
+        return replace(missing.error, workers=self.slot.live_workers(self.queue), node=node)
+
+    def _nobody_has(self, missing: NotHere, task: str, attempt: str) -> bool:
         """Say that this worker lacks a module. Returns whether every live worker has said so."""
         logger.warning(
-            "Run %s: module %r is not on this worker; %s goes back to the others.",
+            "Run %s: module %s is not on this worker; %s goes back to the others.",
             self.run_id,
-            module,
+            missing.what,
             task,
             extra={"run": self.run_id, "node": task},
         )
@@ -359,7 +364,7 @@ class _Drain:
             worker=self.slot.worker,
             task=task,
             attempt=attempt,
-            module=module,
+            module=missing.what,
             live=self.slot.live_workers(self.queue),
         )
         if some:
@@ -378,7 +383,7 @@ class _Drain:
             try:
                 work = self.slot.work_of(self.run_id, map_, self.queue)
             except NotHere as missing:
-                return self._refuse_map(map_, missing.module)
+                return self._refuse_map(map_, missing)
             except StoreUnavailable:
                 raise
             except Exception as error:
@@ -395,8 +400,8 @@ class _Drain:
             self._wake_another(left)
             try:
                 commits = self._carry_out_range(work, answer.claim)
-            except MissingModule as missing:
-                return self._refuse_map(map_, missing.module)
+            except MissingModule as error:
+                return self._refuse_map(map_, NotHere(error))
 
     def _carry_out_range(self, work: MapWork, claim: RangeClaim) -> list[RangeCommit]:
         ranges = self.slot.executor.ranges
@@ -428,12 +433,10 @@ class _Drain:
         self.coordinator.tickets.send_all((self.run_id, queue, 1) for queue in elsewhere)
         return answer
 
-    def _refuse_map(self, map_: str, module: str) -> bool:
+    def _refuse_map(self, map_: str, missing: NotHere) -> bool:
         """Leave a map to other workers; fail its items when nobody can load its graph."""
-        if self._nobody_has(module, map_, "0"):
-            return self._fail_map(
-                map_, MissingModule(module, self.slot.live_workers(self.queue), node=map_)
-            )
+        if self._nobody_has(missing, map_, "0"):
+            return self._fail_map(map_, self._blame(missing, map_))
         self._range(map_, 0)
         return False
 

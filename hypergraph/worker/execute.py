@@ -182,7 +182,7 @@ class Executor:
             )
             kind = "fail"
         except MissingModule as error:
-            raise NotHere(error.module) from error
+            raise NotHere(error) from error
         except StoreUnavailable:
             raise
         except Exception as error:

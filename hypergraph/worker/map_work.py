@@ -141,7 +141,7 @@ class MapWork:
     ) -> Outcome | Handover:
         """Run an item as far as it belongs here."""
         assert self._way is not None
-        journey = Journey(answers)
+        journey = Journey(answers, self._decode)
         try:
             return self._way.go(run, {**self.shared, **inputs}, journey)
         except Hop as hop:

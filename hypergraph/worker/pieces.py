@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hypergraph.errors import NodeExited
+from hypergraph.errors import CodeDiffers, MissingModule, NodeExited
 from hypergraph.runners.nested import flatten
 from hypergraph.runners.outcome import Outcome
 from hypergraph.store.contract import RangeClaim
@@ -21,9 +21,15 @@ MOST_TOLD = 3
 class NotHere(Exception):
     """This worker lacks a module that a task needs. Some other worker may have it."""
 
-    def __init__(self, module: str) -> None:
-        super().__init__(module)
-        self.module = module
+    def __init__(self, error: MissingModule) -> None:
+        super().__init__(error)
+        self.error = error
+
+    @property
+    def what(self) -> str:
+        """What is missing, for people."""
+        of_another = " as the client has it" if isinstance(self.error, CodeDiffers) else ""
+        return f"{self.error.module}{of_another}"
 
 
 class FailedPiece(Exception):

@@ -94,7 +94,7 @@ class Ranges:
             broadcast = spec.broadcast if is_whole else _read_here(spec.broadcast, graph)
             shared = self._values.load(run_id, broadcast)
         except MissingModule as error:
-            raise NotHere(error.module) from error
+            raise NotHere(error) from error
         shared = dict.fromkeys(spec.broadcast) | shared  # what nobody reads here is None
         where = None if is_whole else queue
         return MapWork(run_id, map_, spec, graph, shared, self._loader.decode, where)

@@ -12,8 +12,10 @@ import hypergraph
 from hypergraph import errors, exceptions
 from hypergraph.errors import (
     AlreadyAnswered,
+    CodeDiffers,
     ConflictError,
     CorruptPayload,
+    ForbiddenCode,
     GraphConfigError,
     GraphError,
     HypergraphError,
@@ -69,12 +71,20 @@ EXAMPLES: list[tuple[HypergraphError, list[str]]] = [
     (NodeTimeout("f", 5, 1.5, stack="line 3"), ["'f'", "item 5", "1.5 s", "line 3"]),
     (NoWorker("gpu.py311", "redis://q"), ["'gpu.py311'", "hypergraph worker --url redis://q"]),
     (MissingModule("mine", ("w1",), node="f"), ["'mine'", "'w1'", "'f'", "PYTHONPATH"]),
+    (
+        CodeDiffers("shop", ("w1",), "total", "shop.total", "version 2", "version 1"),
+        ["shop.total", "'total'", "'w1'", "version 2", "version 1", "restart", "ship='value'"],
+    ),
     (IncompatibleWorker("python 3.12", {"w1": "python 3.11"}), ["3.12", "w1: python 3.11"]),
     (UnserializableInput("f.<closure>.lock", "lock", "cannot"), ["f.<closure>.lock", "a lock"]),
     (UnserializableResult("$.m", "lock", "f", 2, "cannot"), ["'f'", "item 2", "$.m", "a lock"]),
     (PayloadTooLarge(2_000_000, 1_000_000, "input 'doc'"), ["2,000,000", "1,000,000", "'doc'"]),
     (CorruptPayload("hg:k", "aa", "bb"), ["hg:k", "aa", "bb"]),
     (UntrustedPayload("wrong run", "hg:k"), ["wrong run", "hg:k", "HYPERGRAPH_SECRET"]),
+    (
+        ForbiddenCode("os.system", allowed=["ours"]),
+        ["--allow-modules", "os.system", "lies in ours", "ship='reference'"],
+    ),
     (StoreUnavailable("redis://q", "refused", 5.0), ["redis://q", "refused", "5.0 s"]),
     (
         UnsafeRedisConfig("maxmemory-policy", "allkeys-lru", "noeviction"),
