@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from hypergraph.nodes import FunctionNode, GraphNode, IfElseNode, InterruptNode,
 from hypergraph.plan.items import split
 from hypergraph.runners import base
 from hypergraph.runners.answer import answer_run
+from hypergraph.runners.background import beside, hold
 from hypergraph.runners.client import Client
 from hypergraph.runners.handle import RunHandle
 from hypergraph.runners.map_call import MapHandle, MapIterator, no_results
@@ -127,6 +127,7 @@ class DistributedRunner(Client):
         given = base.gather(values, inputs, base.RUN_OPTIONS)
         seers = tuple(event_processors or ())
         handle = self._submit(graph, given, options, once=True, watched=bool(seers))
+        hold(handle.end)
         with (
             Observation(self._open(), handle.run_id, seers),
             Progress(self._shows(progress, seers), graph.name or "run", delay_s=1.0) as bar,
@@ -268,6 +269,7 @@ class DistributedRunner(Client):
         call = self._open_map(graph, items, options, watched=bool(seers))
         if call is None:
             return MapResult(outputs=outputs)
+        hold(call.abandon)
         with (
             Observation(self._open(), call.run_id, seers),
             Progress(self._shows(progress, seers), graph.name or "map") as bar,
@@ -438,14 +440,20 @@ class DistributedRunner(Client):
     async def run_async(
         self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any
     ) -> RunResult:
-        """Do what :meth:`run` does, without blocking the event loop."""
-        return await asyncio.to_thread(self.run, graph, values, **options)
+        """Do what :meth:`run` does, without blocking the event loop.
+
+        When the task is cancelled, so is the run.
+        """
+        return await beside(lambda: self.run(graph, values, **options))
 
     async def map_async(
         self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any
     ) -> MapResult:
-        """Do what :meth:`map` does, without blocking the event loop."""
-        return await asyncio.to_thread(self.map, graph, values, **options)
+        """Do what :meth:`map` does, without blocking the event loop.
+
+        When the task is cancelled, so is the map.
+        """
+        return await beside(lambda: self.map(graph, values, **options))
 
     def _shows(self, progress: bool | None, seers: Sequence[EventProcessor] = ()) -> bool | None:
         if any(isinstance(seer, RichProgressProcessor) for seer in seers):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -17,6 +16,7 @@ from hypergraph.errors import (
     RunCancelled,
 )
 from hypergraph.plan import Frame, Nested, Phase, TaskEnded, task_of
+from hypergraph.runners.background import beside
 from hypergraph.runners.nested import Errors, restore_one
 from hypergraph.runners.notes import annotate, locate
 from hypergraph.runners.result import MapResult, PauseInfo, RunResult, RunStatus
@@ -118,8 +118,13 @@ class RunHandle:
         self._session.cancel(self.run_id)
         self._forget()
 
+    def end(self) -> None:
+        """Do what `cancel` does, without waiting for what is under way."""
+        self._session.coordinator.cancel(self.run_id, self._session.id)
+        self._forget()
+
     def __await__(self) -> Generator[Any, None, RunResult]:
-        return asyncio.to_thread(self.result).__await__()
+        return beside(self.result).__await__()
 
     def wait(
         self, timeout: float | None = None, seen: Callable[[], None] | None = None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from hypergraph.coordinator.ids import inner_run_id
 from hypergraph.errors import ResultExpired, RunCancelled, StateLost
+from hypergraph.runners.background import beside
 from hypergraph.runners.handle import STATUSES, telling_how_to_attach
 from hypergraph.runners.mapping import BOARD, Feeder, MapReader
 from hypergraph.runners.nested import Errors, restore_run
@@ -48,7 +49,6 @@ class MapCall:
         self._queue = queue
         self._feeder = feeder
         self._raises = raises
-        self._is_open = True
 
     def read_all(self, seen: Seen) -> list[RunResult]:
         """Return the results of all items, in the order of the inputs.
@@ -86,9 +86,7 @@ class MapCall:
 
     def abandon(self) -> None:
         """Cancel the map if it was not read to its end."""
-        if self._is_open:
-            self._is_open = False
-            self._session.disown(self._run_id)
+        if self._session.disown(self._run_id):
             self._session.coordinator.cancel(self._run_id, self._session.id)
             self._session.store.forget(self._run_id)
 
@@ -102,7 +100,6 @@ class MapCall:
                 if count:
                     reader.consumed += 1
                 yield read_row(run_id, index, row)
-            self._is_open = False
             self._session.disown(run_id)
         finally:
             self.abandon()
@@ -135,9 +132,10 @@ class MapIterator:
 
     def close(self) -> None:
         """End the map; what is under way counts no more."""
-        self._results.close()
         if self._call is not None:
             self._call.abandon()  # a generator that was never begun does nothing when it is closed
+        with suppress(ValueError):  # a thread waits for its next result, and will hear of it
+            self._results.close()
 
     def __del__(self) -> None:
         self.close()
@@ -147,10 +145,10 @@ class MapIterator:
 
     async def _iterate(self) -> AsyncIterator[RunResult]:
         try:
-            while (result := await asyncio.to_thread(next, self._results, None)) is not None:
+            while (result := await beside(lambda: next(self._results, None))) is not None:
                 yield result
         finally:
-            await asyncio.to_thread(self.close)
+            await beside(self.close)
 
 
 def no_results() -> Generator[RunResult, None, None]:
@@ -222,7 +220,7 @@ class MapHandle:
         return self._read(None)
 
     def __await__(self) -> Generator[Any, None, MapResult]:
-        return asyncio.to_thread(self.result).__await__()
+        return beside(self.result).__await__()
 
     def _read(self, timeout: float | None) -> Iterator[RunResult]:
         """Yield results in order of completion."""

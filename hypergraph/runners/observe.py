@@ -6,7 +6,6 @@ and what a reader has not read stays where it is.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import time
@@ -18,6 +17,7 @@ from typing import Self
 from hypergraph.coordinator.follow import Follower, write_cursor
 from hypergraph.errors import HypergraphError
 from hypergraph.events import Event, EventDispatcher, EventProcessor
+from hypergraph.runners.background import beside
 from hypergraph.runners.handle import RunHandle
 from hypergraph.runners.result import RunResult
 from hypergraph.runners.session import Session
@@ -185,7 +185,7 @@ class RunEvents:
         while not self._events:
             if self._result is not None:
                 raise StopAsyncIteration
-            await asyncio.to_thread(self._go_on)
+            await beside(self._go_on)
             if self._result is not None and not self._events:
                 _ = self.result  # raises what the run failed with, once
         return self._events.popleft()
@@ -210,7 +210,7 @@ class RunEvents:
         """Cancel the run if it is still under way."""
         handle, self._handle = self._handle, None
         if handle is not None and self._result is None:
-            await asyncio.to_thread(handle.cancel)
+            await beside(handle.cancel)
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import logging
 import os
 import secrets
@@ -9,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -20,12 +23,14 @@ from hypergraph.errors import (
     MissingModule,
     NoWorker,
     StateLost,
+    StoreError,
 )
+from hypergraph.runners.background import check_awaited
 from hypergraph.runners.packing import Parcel
 from hypergraph.store.blobs import SHARED
 from hypergraph.store.contract import MapStart, TaskRecord
 from hypergraph.store.link import Link, redact
-from hypergraph.store.records import Sealer
+from hypergraph.store.records import End, Sealer
 from hypergraph.store.redis import RedisStore
 from hypergraph.transport.tags import TAG, describe_tag, untagged
 from hypergraph.transport.tickets import Tickets
@@ -90,6 +95,9 @@ class Session:
         self._owned: set[str] = set()
         self._beating: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._has_left = False
+        atexit.register(_leave, weakref.ref(self))
 
     def own(self, run_id: str) -> None:
         """Say from now on, until `disown`, that this client lives: a run needs it to go on."""
@@ -100,10 +108,15 @@ class Session:
                 self._beating = threading.Thread(target=self._keep_beating, daemon=True)
                 self._beating.start()
 
-    def disown(self, run_id: str) -> None:
-        """Take back `own`."""
+    def disown(self, run_id: str) -> bool:
+        """Take back `own`. Returns whether it held: not any more, and never in a fork."""
+        # First the set: while the interpreter ends, what is collected still asks, without `os`.
+        if run_id not in self._owned or self._pid != os.getpid():
+            return False
         with self._lock:
+            held = run_id in self._owned
             self._owned.discard(run_id)
+            return held
 
     def _beat(self) -> None:
         # Long: a consumer that holds the GIL for a while is not dead, and nobody waits for this.
@@ -118,10 +131,30 @@ class Session:
                     return
             self._beat()
 
-    def close(self) -> None:
-        """Close the connections."""
+    def leave(self) -> None:
+        """Cancel the runs that cannot go on without this client. Done at exit, too."""
+        if self._pid != os.getpid() or self._has_left:
+            return
+        self._has_left = True
         with self._lock:
-            self._owned.clear()
+            owned, self._owned = self._owned, set()
+        # Redis may be away; then whoever looks after these runs notices that the client is.
+        with contextlib.suppress(StoreError):
+            for run_id in owned:
+                self._end(run_id)
+            if self.local and (ended := [r for r in self.entry.list_active() if self._end(r)]):
+                print(
+                    f"hypergraph: cancelled with this process: {', '.join(ended)}", file=sys.stderr
+                )
+
+    def _end(self, run_id: str) -> bool:
+        """Cancel a run. Returns whether it was under way."""
+        note = self.sealer.seal(End(by=self.id), run_id)
+        return self.entry.end(run_id, "cancelled", note) == "running"
+
+    def close(self) -> None:
+        """Leave, and close the connections."""
+        self.leave()
         self.link.close()
         self.waiting.close()
 
@@ -263,6 +296,7 @@ class Session:
             UntrustedPayload: Part of its record was not written by somebody with the secret.
             CorruptPayload: Part of its record is damaged or missing.
         """
+        check_awaited()
         now = time.monotonic()
         if now - self._ticked_at < self.reconciler.every_s:
             return
@@ -280,6 +314,11 @@ class Session:
 
 def _listed(worker: Mapping[str, str], field: str) -> list[str]:
     return worker.get(field, "").split(",")
+
+
+def _leave(session: weakref.ref[Session]) -> None:
+    if (found := session()) is not None:
+        found.leave()
 
 
 def _has_module(worker: Mapping[str, str], module: str) -> bool:

@@ -159,6 +159,11 @@ class NamespaceStore:
             ]
         )
 
+    def list_active(self, limit: int = 1000) -> list[str]:
+        """Return runs that may be under way."""
+        listed = self.link.pipeline([("ZRANGE", self.keys.active, 0, limit - 1)])[0]
+        return [text_of(run_id) for run_id in listed]
+
     def retire(self, run_ids: Sequence[str]) -> None:
         """Take ended runs off the list that reconcilers look at."""
         if run_ids:
