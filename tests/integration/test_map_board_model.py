@@ -1,8 +1,9 @@
 """The board of a map beside a model of it: any order of claims, deaths, repeats and latecomers.
 
-The model knows items, not ranges: which slot holds each, which are done, and how many workers each
-has killed. It knows nothing of cursors, pages that are full, or how ranges are cut; so it says what
-may happen to an item, and the scripts find out how.
+The model knows items, not ranges: which slot holds each, which are done, for which queue the others
+wait and what they bring along, and how many workers each has killed. It knows nothing of cursors,
+pages that are full, or how ranges are cut; so it says what may happen to an item, and the scripts
+find out how.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from hypothesis.stateful import (
 
 from hypergraph.store.contract import RangeClaim, RangeCommit, Ranged
 from hypergraph.store.redis import RedisStore
-from tests.stores import BOARD, NOTE, Rig, page
+from tests.stores import BOARD, NOTE, QUEUE, Rig, page
 
 MOST_DEATHS = 3
 SLOTS = [f"w{n}/c0/0" for n in range(4)]
+GPU = "gpu.py311w1"
 _RUNS = count(1)
 
 slots = st.sampled_from(SLOTS)
 wants = st.integers(1, 9)
+queues = st.sampled_from([QUEUE, QUEUE, GPU])
 
 
 class Board(RuleBasedStateMachine):
@@ -50,6 +53,7 @@ class Board(RuleBasedStateMachine):
         self.failed: set[int] = set()
         self.deaths: dict[int, int] = {}
         self.alone: set[int] = set()
+        self.luggage: dict[int, tuple[str, bytes]] = {}  # item -> queue, what it brings along
         self.held: dict[str, RangeClaim] = {}
         self.calls: dict[str, tuple[dict[str, Any], Ranged]] = {}  # the last one of each slot
         self.past: list[tuple[str, RangeCommit]] = []  # commits that can stand no more
@@ -71,6 +75,13 @@ class Board(RuleBasedStateMachine):
         """Items that were claimed, are needed, and held by nobody."""
         held = {item for claim in self.held.values() for item in range(claim.start, claim.stop)}
         return sorted(i for i in self.claimed - self.done.keys() - held if i < self.limit)
+
+    def due(self, queue: str) -> list[int]:
+        """Items that wait for a queue: those that have begun, or else those that have not."""
+        begun = [i for i in self.waiting if i in self.luggage and self.luggage[i][0] == queue]
+        if begun or queue != QUEUE:
+            return begun
+        return [i for i in self.waiting if i not in self.luggage]
 
     @property
     def fresh(self) -> int | None:
@@ -102,43 +113,46 @@ class Board(RuleBasedStateMachine):
 
     # -- slots --------------------------------------------------------------------------------
 
-    def call(self, slot: str, *commits: RangeCommit, want: int) -> Ranged:
-        answer = self.rig.range(slot, *commits, want=want, epoch="1")
-        self.calls[slot] = ({"commits": commits, "want": want}, answer)
+    def call(self, slot: str, *commits: RangeCommit, want: int, queue: str = QUEUE) -> Ranged:
+        answer = self.rig.range(slot, *commits, want=want, epoch="1", queue=queue)
+        self.calls[slot] = ({"commits": commits, "want": want, "queue": queue}, answer)
         if self.over:
             assert answer.status == "stop" and answer.claim is None
             return answer
         self.note(answer.status == "over")
         if not self.over:
             assert answer.status == "ok"
-            self.check_claim(slot, answer.claim, want)
+            self.check_claim(slot, answer.claim, want, queue)
         return answer
 
-    def check_claim(self, slot: str, claim: RangeClaim | None, want: int) -> None:
-        waiting, fresh = self.waiting, self.fresh
+    def check_claim(self, slot: str, claim: RangeClaim | None, want: int, queue: str) -> None:
+        due, fresh = self.due(queue), self.fresh if queue == QUEUE else None
         if claim is None:
-            assert not want or (not waiting and fresh is None)
+            assert not want or (not due and fresh is None)
             return
         items = range(claim.start, claim.stop)
-        start = self.page_of(claim.start)
         assert 1 <= len(items) <= want
-        assert (claim.page, claim.data) == (str(start), page(start))
-        assert claim.stop <= self.end_of(start)
-        if waiting:  # the lowest goes first, before anything new
-            assert claim.start == waiting[0]
-            assert set(items) <= set(waiting)
+        if due:  # the lowest goes first, before anything new
+            assert claim.start == due[0]
+            assert set(items) <= set(due)
         else:
             assert claim.start == fresh
-            assert len(items) == min(want, self.end_of(start) - claim.start)
+        if claim.start in self.luggage:
+            assert {self.luggage[item] for item in items} == {(queue, claim.data)}
+        else:
+            start = self.page_of(claim.start)
+            assert (claim.page, claim.data) == (str(start), page(start))
+            assert claim.stop <= self.end_of(start)
+            assert due or len(items) == min(want, self.end_of(start) - claim.start)
         assert {self.deaths.get(item, 0) + 1 for item in items} == {int(claim.attempt)}
         assert len(items) == 1 or not self.alone & set(items)
         self.claimed |= set(items)
         self.held[slot] = claim
 
-    @rule(slot=slots, want=wants)
-    def claim(self, slot: str, want: int) -> None:
+    @rule(slot=slots, want=wants, queue=queues)
+    def claim(self, slot: str, want: int, queue: str) -> None:
         self.give_back(slot)
-        self.call(slot, want=want)
+        self.call(slot, want=want, queue=queue)
 
     @rule(slot=slots)
     def leave(self, slot: str) -> None:
@@ -146,24 +160,42 @@ class Board(RuleBasedStateMachine):
         self.call(slot, want=0)
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), want=st.integers(0, 9), share=st.floats(0, 1), fails=st.booleans())
-    def commit(self, data: st.DataObject, want: int, share: float, fails: bool) -> None:
+    @rule(
+        data=st.data(),
+        want=st.integers(0, 9),
+        share=st.floats(0, 1),
+        fails=st.booleans(),
+        queue=queues,
+    )
+    def commit(self, data: st.DataObject, want: int, share: float, fails: bool, queue: str) -> None:
+        """Commit the head of a range: all of it done, or a piece done and a piece handed over."""
         slot = data.draw(st.sampled_from(sorted(self.held)))
         claim = self.held.pop(slot)
-        done = max(1, round(share * (claim.stop - claim.start)))
-        upto = claim.start + done
-        commit = _commit(claim, upto, fails=fails)
-        self.past.append((slot, commit))
-        if not self.over:
-            self.stand(claim, upto, fails=fails)
-        answer = self.call(slot, commit, want=want)
-        assert answer.accepted == 1 or answer.status != "ok"
+        upto = claim.start + max(1, round(share * (claim.stop - claim.start)))
+        to = data.draw(st.sampled_from(["", "", QUEUE, GPU]))
+        border = data.draw(st.integers(claim.start, upto)) if to else upto
+        commits = []
+        if border > claim.start:
+            commits.append(_commit(claim, border, fails=fails))
+            if not self.over:
+                self.stand(claim, border, fails=fails)
+        if to and upto > border:
+            bag = f"what {border}..{upto} bring along".encode()
+            commits.append(RangeCommit(claim.range, claim.attempt, upto, bag, to=to, size=len(bag)))
+            if not self.over:
+                self.luggage.update(dict.fromkeys(range(border, upto), (to, bag)))
+        if upto - claim.start == 1 and claim.stop - claim.start == 1 and not self.over:
+            self.deaths.pop(claim.start, None)
+        self.past += [(slot, commit) for commit in commits]
+        answer = self.call(slot, *commits, want=want, queue=queue)
+        assert answer.accepted == len(commits) or answer.status != "ok"
 
     def stand(self, claim: RangeClaim, upto: int, *, fails: bool) -> None:
         for item in range(claim.start, upto):
             assert item not in self.done
             self.done[item] = f"{claim.start}..{upto}"
             self.deaths.pop(item, None)
+            self.luggage.pop(item, None)
         if fails:
             self.failed.add(upto - 1)
 
@@ -178,14 +210,14 @@ class Board(RuleBasedStateMachine):
         assert self.call(slot, commit, want=1).accepted == 0
 
     @precondition(lambda self: self.past)
-    @rule(data=st.data(), want=wants)
-    def come_too_late(self, data: st.DataObject, want: int) -> None:
+    @rule(data=st.data(), want=wants, queue=queues)
+    def come_too_late(self, data: st.DataObject, want: int, queue: str) -> None:
         slot, commit = data.draw(st.sampled_from(self.past))
         held = self.held.get(slot)
         if held is not None and (held.range, held.attempt) == (commit.range, commit.attempt):
             return  # it has claimed the very same again
         self.give_back(slot)
-        assert self.call(slot, commit, want=want).accepted == 0
+        assert self.call(slot, commit, want=want, queue=queue).accepted == 0
 
     @precondition(lambda self: self.calls)
     @rule(data=st.data())
@@ -194,7 +226,12 @@ class Board(RuleBasedStateMachine):
         slot = data.draw(st.sampled_from(sorted(self.calls)))
         call, first = self.calls[slot]
         again = self.rig.range(
-            slot, *call["commits"], want=call["want"], epoch="1", call=self.rig.call_of(slot)
+            slot,
+            *call["commits"],
+            want=call["want"],
+            queue=call["queue"],
+            epoch="1",
+            call=self.rig.call_of(slot),
         )
         if self.over:
             assert again.status == "stop"
@@ -234,6 +271,7 @@ class Board(RuleBasedStateMachine):
             self.deaths[guilty] = self.deaths.get(guilty, 0) + 1
             if self.deaths[guilty] == MOST_DEATHS:
                 del self.deaths[guilty]
+                self.luggage.pop(guilty, None)
                 self.done[guilty] = f"{guilty}..{guilty + 1}"
                 self.failed.add(guilty)
         if not self.over:
@@ -306,8 +344,12 @@ class Board(RuleBasedStateMachine):
         if self.over:
             return
         assert sorted(view.slots) == sorted(self.held)
+        open_at = {map_.queue for map_ in view.maps if map_.open}
+        for queue in (QUEUE, GPU):
+            if self.due(queue) or (queue == QUEUE and self.fresh is not None):
+                assert queue in open_at  # so a reconciler sends tickets
         if self.waiting or self.fresh is not None:
-            assert view.maps[0].open > 0  # so a reconciler sends tickets
+            assert open_at
         elif not self.held and not (self.window and len(self.claimed) < self.limit):
             assert not self.sealed  # it waits for the reader or the feeder, and for nothing else
 
@@ -322,11 +364,12 @@ class Board(RuleBasedStateMachine):
             self.collect(ranges=9, again=False)
             for slot in SLOTS:
                 claim = self.held.pop(slot, None)
+                queue = GPU if self.due(GPU) else QUEUE
                 if claim is None:
-                    self.call(slot, want=4)
+                    self.call(slot, want=4, queue=queue)
                     continue
                 self.stand(claim, claim.stop, fails=False)
-                self.call(slot, _commit(claim, claim.stop), want=4)
+                self.call(slot, _commit(claim, claim.stop), want=4, queue=queue)
         while self.over and self.position < 1000:
             before = self.position
             self.collect(ranges=9, again=False)
@@ -345,6 +388,9 @@ class Board(RuleBasedStateMachine):
             wanted = "failed" if self.stops or total else "partial"
         assert self.rig.status == wanted
         assert self.rig.lasting() == set()
+        state = self.rig.map_state()
+        assert state.get("unread", "0") == "0"
+        assert self.failed or int(state.get("hop_bytes", "0")) == 0
         self.rig.store.end(self.rig.run_id, "cancelled", NOTE)
         keys = [self.rig.store.keys.run(self.rig.run_id, part) for part in self.rig.ttls()]
         self.rig.store.link.client.delete(*keys)

@@ -251,3 +251,11 @@ def test_a_map_that_is_cancelled_leaves_nothing_that_lasts(waiting: Rig) -> None
 
     assert waiting.lasting() == set()
     assert not [key for key in waiting.ttls() if "ready" in key or "pages" in key]
+
+
+def test_items_handed_over_to_ones_own_queue_may_be_claimed_in_the_same_call(rig: Rig) -> None:
+    rig.create_map([2])
+    claim = rig.claim_range(A, 2)
+
+    again = rig.range(A, handed_over(claim, to=QUEUE), want=9, queue=QUEUE).claim
+    assert again is not None and (again.start, again.stop, again.has_begun) == (0, 2, True)

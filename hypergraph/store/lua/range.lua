@@ -81,6 +81,7 @@ if call > last_call then
         if meta[4] then show_range(seq, s, upto, attempt, slot, failures, errors, events) end
       else
         hop_range(s, upto, from, to, payload, size, busy_us)
+        live[4] = true
       end
       -- Who has deaths to its name is claimed alone.
       if single then redis.call("hdel", part("deaths"), whole(s)) end
