@@ -7,7 +7,6 @@ so re-sending is done here, and only for them.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import os
@@ -156,9 +155,12 @@ class Link:
             self._blocking.close()
 
     def __del__(self) -> None:
-        # A runner that nobody closes goes without a word, and takes its sockets along.
-        with contextlib.suppress(Exception):
+        # A runner that nobody closes goes without a word, and takes its sockets along. While the
+        # interpreter ends there is no `contextlib` any more.
+        try:  # noqa: SIM105
             self.close()
+        except Exception:
+            pass
 
     def script(self, name: str, key: str, *args: Any) -> Any:
         """Run a script on a run's `meta` key, and again until it is known to have happened."""
