@@ -16,13 +16,16 @@ travel but what its bodies have said.
 Rule 1: whatever the way of a run depends on is in the journey: functions, gates, whether a value of
 a loop has changed. Nobody could find that out again for objects that do not equal their copies.
 
-Rule 2: a journey travels in one pickle with the inputs, so what was one object stays one.
+Rule 2: elements of a mapped graph inside the item have journeys of their own, within the item's. One
+that has to hop does not hold up the others: they all go as far as they can, and hop together.
+
+Rule 3: a journey travels in one pickle with the inputs, so what was one object stays one.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -32,13 +35,15 @@ from hypergraph.nodes.function import CallableNode
 from hypergraph.nodes.queue import DEFAULT_QUEUE
 from hypergraph.runners.call import Call, caller, outputs_of
 from hypergraph.runners.run import Values
-from hypergraph.runners.waiting import InTurn, Step, Way
+from hypergraph.runners.waiting import Going, InTurn, Step, Way
 from hypergraph.values.codec import decode
 from hypergraph.values.failure import Decode, describe_failure, pack_failure, unpack_failure
+from hypergraph.values.luggage import ELEMENTS
 
 T = TypeVar("T")
 
-#: One answer: name of the node, what it returned, and the packed failure if it raised.
+#: One answer: name of the node, what it returned, and the packed failure if it raised. Under the
+#: name `ELEMENTS`, a list of answers for each element of a mapped graph.
 Answer = tuple[str, Any, bytes | None]
 
 
@@ -59,9 +64,22 @@ class Journey:
     """
 
     def __init__(self, answers: Sequence[Answer] = (), decode: Decode = decode) -> None:
-        self.answers = list(answers)
+        self.answers = answers if isinstance(answers, list) else list(answers)
         self._decode = decode
         self._place = 0
+
+    def branch(self) -> Callable[[int], Journey]:
+        """Return what gives the journeys of the elements of a mapped graph, by index."""
+        if not self.is_known:
+            self.answers.append((ELEMENTS, [], None))
+        _, branches, _ = self.answers[self._place]
+        self._place += 1
+
+        def element(index: int) -> Journey:
+            branches.extend([] for _ in range(len(branches), index + 1))
+            return Journey(branches[index], self._decode)
+
+        return element
 
     def ask(self, name: str, function: Callable[..., T], *args: Any) -> T:
         """Call a function and write down what it answers."""
@@ -153,6 +171,32 @@ class Placed(InTurn):
             values.update(outputs_of(node, call(values)))
 
         return step
+
+    def each(
+        self, begin: Callable[[Any], Any], items: Iterable[Any], stops: bool, width: int | None
+    ) -> Going[list[Any]]:
+        """See :class:`Way`."""
+        around: Journey = _under_way.journey
+        element = around.branch()
+        done: list[Any] = []
+        hop: Hop | None = None
+        try:
+            for index, item in enumerate(items):
+                _under_way.journey = element(index)
+                try:
+                    got = begin(item)
+                except Hop as waits:
+                    hop = hop or waits
+                    continue
+                done.append(got)
+                if stops and got.error is not None:
+                    break
+        finally:
+            _under_way.journey = around
+        if hop is not None:
+            raise hop
+        return done
+        yield  # nobody is waited for
 
     def keeping(self, node: HyperNode | None, function: Callable[..., T]) -> Callable[..., T]:
         """See :class:`Way`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hypergraph.errors import UnserializableInput, UnserializableResult
@@ -12,6 +12,10 @@ from hypergraph.values.results import Decode
 
 #: An item's own inputs, and what nodes have answered: name of the node, answer, packed failure.
 Luggage = tuple[Mapping[str, Any], Sequence[tuple[str, Any, bytes | None]]]
+
+
+#: What stands for the name of a node where answers are those of a mapped graph's elements.
+ELEMENTS = "[]"
 
 
 def pack_luggage(
@@ -37,7 +41,7 @@ def pack_luggage(
 
 def _blame(item: Luggage, error: UnserializableInput) -> UnserializableResult:
     """Say which node's answer cannot travel; of no node's if it is an input that was changed."""
-    for node, answer, _ in item[1]:
+    for node, answer in _answers_in(item[1]):
         try:
             encode(answer)
         except UnserializableInput as found:
@@ -45,6 +49,15 @@ def _blame(item: Luggage, error: UnserializableInput) -> UnserializableResult:
                 found.path, kind=found.kind, reason=found.reason, node=node or None
             )
     return UnserializableResult(error.path, kind=error.kind, reason=error.reason)
+
+
+def _answers_in(answers: Sequence[tuple[str, Any, bytes | None]]) -> Iterator[tuple[str, Any]]:
+    for node, answer, _ in answers:
+        if node == ELEMENTS:
+            for element in answer:
+                yield from _answers_in(element)
+        else:
+            yield node, answer
 
 
 def unpack_luggage(data: Buffer, decode: Decode) -> list[Luggage]:
