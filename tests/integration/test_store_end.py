@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from hypergraph.store.contract import Advance, Commit
+from hypergraph.store.contract import Advance, Commit, RangeCommit
 from hypergraph.store.link import Link
 from hypergraph.store.redis import RedisStore
 from tests.redis_server import RedisServer
@@ -25,7 +25,7 @@ from tests.stores import (
 A, B = "w1/c0/0", "w2/c0/0"
 
 #: What stays of a run whose values were forgotten: what happened, and nobody's data.
-RECORD = {"meta", "journal", "end", "queues", "maps", "m:map:state", "m:map:journal"}
+RECORD = {"meta", "journal", "seen", "end", "queues", "maps", "m:map:state", "m:map:journal"}
 
 
 # -- cancelling -----------------------------------------------------------------------------------
@@ -200,6 +200,23 @@ def _run_is_cancelled_while_it_is_paused(rig: Rig) -> None:
     rig.store.end("r1", "cancelled", NOTE)
 
 
+def _watched_map_is_cancelled_with_items_on_their_way(rig: Rig) -> None:
+    rig.create_map([6], stops=False, meta={"watched": 1})
+    claim = rig.claim_range(A, 4)
+    on = RangeCommit(claim.range, claim.attempt, 3, b"luggage", to="gpu.py311w1", size=7)
+    rig.range(A, done_upto(claim, 1), on)
+    assert rig.range(B, want=1, queue="gpu.py311w1").claim is not None
+    assert {"seen", "m:map:ready:gpu.py311w1"} <= set(rig.ttls())
+    rig.store.end("r1", "cancelled", NOTE)
+
+
+def _watched_run_with_large_values_completes(rig: Rig) -> None:
+    rig.create("a", meta={"watched": 1})
+    (claim,) = rig.claim(A)
+    rig.store.blobs.add("r1", "d1", [b"large"])
+    rig.cycle(A, done(claim), advance=Advance(1, 2, (), ("completed", NOTE)))
+
+
 ENDS: list[Callable[[Rig], None]] = [
     _run_completes,
     _run_fails_with_tasks_open,
@@ -214,6 +231,8 @@ ENDS: list[Callable[[Rig], None]] = [
     _gathering_kills_its_workers,
     _run_is_paused_answered_and_completes,
     _run_is_cancelled_while_it_is_paused,
+    _watched_map_is_cancelled_with_items_on_their_way,
+    _watched_run_with_large_values_completes,
 ]
 every_end = pytest.mark.parametrize(
     "end", ENDS, ids=[end.__name__.strip("_").replace("_", " ") for end in ENDS]
@@ -274,6 +293,8 @@ def _come_late(rig: Rig) -> None:
     )
     store.answer("r1", "1", b"late", "d1", b"late")
     store.end("r1", "cancelled", b"late")
+    store.blobs.add("r1", "d1", [b"late"])
+    store.set_free("r1", 1)
     store.forget("r1")
     store.inspect("r1")
 
