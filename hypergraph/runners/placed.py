@@ -16,7 +16,7 @@ travel but what its bodies have said.
 Rule 1: whatever the way of a run depends on is in the journey: functions, gates, whether a value of
 a loop has changed. Nobody could find that out again for objects that do not equal their copies.
 
-Rule 2: elements of a mapped graph inside the item have journeys of their own, within the item's. One
+Rule 2: elements of a mapped graph inside the item have journeys of their own, within its own. One
 that has to hop does not hold up the others: they all go as far as they can, and hop together.
 
 Rule 3: a journey travels in one pickle with the inputs, so what was one object stays one.

@@ -41,8 +41,11 @@ class Trip:
     queues: list[str] = field(default_factory=list)  #: where it was, in order
 
 
-def travel(graph: Graph, values: Mapping[str, Any], **queues: str) -> Trip:
+def travel(
+    graph: Graph, values: Mapping[str, Any], queues: Mapping[str, str], **options: Any
+) -> Trip:
     """Run an item from queue to queue; each time all that goes on is bytes."""
+    options.pop("error_handling", None)
     placed = place(graph, queues)
     queue, stages = home_of(placed), []
     answers: Sequence[Answer] = ()
@@ -50,7 +53,7 @@ def travel(graph: Graph, values: Mapping[str, Any], **queues: str) -> Trip:
     while True:
         stages.append(queue)
         way = placed_on(queue, settle)
-        ready = prepare(seen_from(placed, queue), inputs, way=way)
+        ready = prepare(seen_from(placed, queue), inputs, way=way, **options)
         journey = Journey(answers)
         try:
             outcome: Outcome = way.go(ready.run, inputs, journey)
@@ -70,7 +73,7 @@ def assert_arrives(graph: Graph, values: Mapping[str, Any], **queues: str) -> Tr
     oracle = see(lambda: SyncRunner().run(graph, values, error_handling="continue"))
     called = Counter(CALLED)
     CALLED.clear()
-    trip = travel(graph, values, **queues)
+    trip = travel(graph, values, queues)
     assert isinstance(oracle.result, RunResult)
 
     assert_same_result(oracle.result, trip.result)
@@ -154,7 +157,7 @@ def test_what_was_one_object_stays_one() -> None:
         ]
     )
 
-    assert travel(graph, {"x": []}, g="gpu").result["c"] is True
+    assert travel(graph, {"x": []}, {"g": "gpu"}).result["c"] is True
 
 
 @pytest.mark.parametrize("where", ["f", "g", "h"])
@@ -208,7 +211,7 @@ def test_a_gate_that_tosses_a_coin_tosses_it_once() -> None:
         ]
     )
 
-    assert travel(graph, {"x": 1}, left="gpu", right="gpu").result.values == {
+    assert travel(graph, {"x": 1}, {"left": "gpu", "right": "gpu"}).result.values == {
         "l": "left",
         "e": "left",
     }
@@ -256,7 +259,7 @@ def test_the_lowest_element_that_fails_is_the_one_that_counts() -> None:
     outer = Graph([inner.as_node().map_over("x")])
 
     # Element 2 fails at once, and element 1 later, on another queue.
-    travelled = travel(outer, {"x": [2, 1, 0, 3]}, g="gpu").result
+    travelled = travel(outer, {"x": [2, 1, 0, 3]}, {"g": "gpu"}).result
     oracle = see(lambda: SyncRunner().run(outer, x=[2, 1, 0, 3], error_handling="continue"))
 
     assert isinstance(oracle.result, RunResult)
@@ -320,7 +323,7 @@ def test_async_nodes_are_waited_for_one_after_the_other() -> None:
     def total(b: list[int]) -> int:
         return sum(b)
 
-    assert travel(Graph([fetch, several, total]), {"x": 3}).result["c"] == 6
+    assert travel(Graph([fetch, several, total]), {"x": 3}, {}).result["c"] == 6
 
 
 def test_who_cannot_travel_is_named() -> None:
