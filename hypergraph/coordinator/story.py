@@ -12,6 +12,7 @@ what the scripts have counted, which is not: good enough to look at, and nothing
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -321,7 +322,7 @@ class _Reader:
             problems=tuple(self._problems[:MOST_PROBLEMS]),
             losses=tuple(self._losses),
             running=running,
-            waiting=dict(self._waiting()),
+            waiting=self._waiting(),
             refusals=tuple(
                 Refusal("" if self._is_map else self._path_of(task), worker, module)
                 for task, worker, module in facts.refused
@@ -381,8 +382,11 @@ class _Reader:
                     int(stop) - 1,
                 )
 
-    def _waiting(self) -> Iterator[tuple[str, int]]:
-        yield from self._facts.ready.items()
+    def _waiting(self) -> dict[str, int]:
+        found = Counter(self._facts.ready)
+        for map_ in self._facts.maps:
+            found.update(map_.handed_over)
+        return dict(found)
 
 
 def _host(lease: Lease) -> str:

@@ -49,6 +49,7 @@ class MapFacts(NamedTuple):
     leases: Sequence[Lease]
     waiting: int  #: ranges that were given back
     events: Sequence[MapEvent] = ()
+    handed_over: Mapping[str, int] = {}  #: queue -> ranges that were at work on another one
 
 
 class RunFacts(NamedTuple):
@@ -111,7 +112,7 @@ def read_run(store: RedisStore, run_id: str) -> RunFacts | None:
         _leases(slots[1]),
         {name: int(count) for name, count in zip(names, ready, strict=True) if int(count)},
         _refusals(refused[1]),
-        [_read_map(store, run_id, _text(name)) for name in list(maps[1])[:MOST]],
+        [_read_map(store, run_id, _text(name), names) for name in list(maps[1])[:MOST]],
         bool(int(lives)) if owner else None,
     )
 
@@ -156,23 +157,26 @@ def read_newest(store: RedisStore, limit: int, offset: int = 0) -> Page:
 _COUNTS = ("cursor", "avail", "total", "done", "failed", "busy_us")
 
 
-def _read_map(store: RedisStore, run_id: str, map_: str) -> MapFacts:
+def _read_map(store: RedisStore, run_id: str, map_: str, queues: Sequence[str]) -> MapFacts:
     def key(part: str) -> str:
         return store.keys.run(run_id, f"m:{map_}:{part}")
 
-    counts, slots, waiting = store.link.pipeline(
+    counts, slots, waiting, *handed_over = store.link.pipeline(
         [
             ("HMGET", key("state"), *_COUNTS),
             ("HSCAN", key("slots"), 0, "COUNT", MOST),
             ("ZCARD", key("ready")),
+            *(("ZCARD", key(f"ready:{queue}")) for queue in queues),
         ]
     )
+    elsewhere = zip(queues, map(int, handed_over), strict=True)
     return MapFacts(
         map_,
         _counts(counts),
         _leases(slots[1]),
         int(waiting),
         _read_events(store, key("journal")),
+        {queue: count for queue, count in elsewhere if count},
     )
 
 

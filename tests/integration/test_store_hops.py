@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hypergraph.store.contract import RangeClaim, RangeCommit
+from hypergraph.store.facts import read_run
 from tests.stores import BOARD, NOTE, QUEUE, Rig, done_upto, page, snapshot
 
 A, B, C = "w1/c0/0", "w2/c0/0", "w3/c0/0"
@@ -259,3 +260,17 @@ def test_items_handed_over_to_ones_own_queue_may_be_claimed_in_the_same_call(rig
 
     again = rig.range(A, handed_over(claim, to=QUEUE), want=9, queue=QUEUE).claim
     assert again is not None and (again.start, again.stop, again.has_begun) == (0, 2, True)
+
+
+def test_people_are_told_what_waits_for_which_queue(waiting: Rig) -> None:
+    facts = read_run(waiting.store, "r1")
+    assert facts is not None
+
+    assert [map_.handed_over for map_ in facts.maps] == [{GPU: 1}]
+
+    take(waiting, B)
+    facts = read_run(waiting.store, "r1")
+    assert facts is not None
+
+    assert [map_.handed_over for map_ in facts.maps] == [{}]
+    assert facts.maps[0].leases[0].id == "0-4"
