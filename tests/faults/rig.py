@@ -95,6 +95,10 @@ class Rig:
         found = self.store.link.client.scan_iter(f"{start}*", count=1000)
         return {key.decode().removeprefix(start) for key in found}
 
+    def close(self) -> None:
+        """End all hosts and close all clients."""
+        self._ends.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -104,6 +108,6 @@ class Rig:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._ends.close()
+        self.close()
         for host in self._hosts:  # shown if the test has failed
             print(f"-- {host.log.name} --\n{host.log.read_text()}")
