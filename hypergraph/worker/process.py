@@ -100,6 +100,7 @@ class ChildProcess:
 
     def tell(self) -> None:
         """Tell the child who it is. It begins to work."""
+        self.started_at = time.monotonic()
         line = self._config.for_child(self.name, self.mark.path).to_line()
         assert self._process.stdin is not None
         # If it has died already, `wait` says so.

@@ -58,7 +58,7 @@ class Ledger:
         The first execution of a node or item is number 1.
         """
         self._write(node, item, "begin")
-        number = sum(call.word == "begin" for call in self.read() if call.place == (node, item))
+        number = len(self.begun(node, item))
         gate = self._gate(node, item, number)
         while os.path.exists(gate):
             time.sleep(0.005)
@@ -85,20 +85,20 @@ class Ledger:
 
     def read(self) -> list[Call]:
         """Return all lines so far, in the order in which they were written."""
+        return list(map(_parse, self._lines()))
+
+    def _lines(self) -> list[str]:
         try:
             text = Path(self.path).read_text()
         except FileNotFoundError:
             return []
-        found = []
         # Who reads while another process writes may see the beginning of a line.
-        for line in text[: text.rfind("\n") + 1].splitlines():
-            at_ns, run, node, item, pid, word = line.split(",")
-            found.append(Call(int(at_ns) / 1e9, run, node, int(item), int(pid), word))
-        return found
+        return text[: text.rfind("\n") + 1].splitlines()
 
     def begun(self, node: str, item: int = -1) -> list[Call]:
         """Return when and where a body has begun so far."""
-        return [c for c in self.read() if c.word == "begin" and c.place == (node, item)]
+        about = f",{self.run},{node},{item},"
+        return [_parse(x) for x in self._lines() if x.endswith("begin") and about in x]
 
     def wait_for(self, node: str, item: int = -1, number: int = 1, timeout_s: float = 20.0) -> Call:
         """Wait until a body begins for the n-th time."""
@@ -114,6 +114,11 @@ class Ledger:
 
     def _gate(self, node: str, item: int, number: int) -> str:
         return f"{self.path}.{node.replace('/', '+')}.{item}.{number}"
+
+
+def _parse(line: str) -> Call:
+    at_ns, run, node, item, pid, word = line.split(",")
+    return Call(int(at_ns) / 1e9, run, node, int(item), int(pid), word)
 
 
 # -- what was committed -------------------------------------------------------------------------

@@ -44,7 +44,7 @@ class Rig:
         self.namespace = namespace
         self._ends = ExitStack()
         self._numbers = count(1)
-        self._hosts: list[Host] = []
+        self.hosts: list[Host] = []  #: all that were started
         link = Link(url)
         self._ends.callback(link.close)
         self.store = RedisStore(link, namespace)
@@ -78,7 +78,7 @@ class Rig:
         name = f"host{next(self._numbers)}"
         config = replace(config or self.config, worker_id=new_worker_id(name), **options)
         host = Host(config, self.store, self.directory / f"{name}.log", command)
-        self._hosts.append(host)
+        self.hosts.append(host)
         self._ends.callback(host.stop)
         if ready:
             host.wait_until_ready()
@@ -109,5 +109,5 @@ class Rig:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-        for host in self._hosts:  # shown if the test has failed
+        for host in self.hosts:  # shown if the test has failed
             print(f"-- {host.log.name} --\n{host.log.read_text()}")

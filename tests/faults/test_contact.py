@@ -211,8 +211,8 @@ def test_a_worker_without_the_module_leaves_the_work_to_one_that_has_it(
     items = runner.submit_map(rare_graph(), x=range(30), map_over="x")
 
     # Then all is done on the one, and as a first attempt
-    assert {handle.result(timeout=20)["pid"] for handle in handles} == rich.children
-    assert set(items.result(timeout=20)["pid"]) == rich.children
+    assert {handle.result(timeout=20)["pid"] for handle in handles} <= rich.children
+    assert set(items.result(timeout=20)["pid"]) <= rich.children
     for handle in handles:
         assert [c.attempt for c in read_commits(rig.store, handle.run_id)["where"]] == [1]
     commits = read_item_commits(rig.store, items.run_id)
