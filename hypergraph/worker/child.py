@@ -18,6 +18,7 @@ import dramatiq
 
 from hypergraph.coordinator.reconcile import Coordinator, SpecCache
 from hypergraph.errors import CorruptPayload
+from hypergraph.graph import Graph
 from hypergraph.store.link import Link, make_client
 from hypergraph.store.records import Sealer
 from hypergraph.store.redis import RedisStore
@@ -79,8 +80,10 @@ class Child:
         name = f"{self.name}/{number}"
         marked = self.mark.slot(number) if self.mark is not None else None
 
-        def enter(run_id: str, unit: str, path: str, item: int, attempt: int) -> None:
-            output.set_context(run_id, path, item, attempt)
+        def enter(
+            run_id: str, unit: str, path: str, item: int, attempt: int, graph: Graph | None = None
+        ) -> None:
+            output.set_context(run_id, path, item, attempt, graph)
             if marked is not None:
                 marked.enter(run_id, unit, path)
                 marked.cells[ITEM] = item

@@ -78,7 +78,8 @@ class Executor:
         sealer: Opens what was ordered and seals what is reported.
         loader: Loads nodes and graphs by digest, for the whole process.
         worker: The slot's name, for people.
-        enter: Told run, unit, path, item (-1: a task) and attempt before a body or a range.
+        enter: Told run, unit, path, item (-1: a task) and attempt before a body or a range, and
+            the graph that runs as one piece.
         step: Told the index of each item of a range before its body.
         at: Told the path of each node of an item that has killed a process before.
         leave: Called when the bodies are done.
@@ -92,7 +93,7 @@ class Executor:
         loader: Loader,
         worker: str,
         *,
-        enter: Callable[[str, str, str, int, int], None] = lambda *_: None,
+        enter: Callable[..., None] = lambda *_: None,
         step: Callable[[int], None] = lambda _: None,
         at: Callable[[str], None] = lambda _: None,
         leave: Callable[[], None] = lambda: None,
@@ -324,7 +325,7 @@ class Executor:
         """
         border = Border(*order.border)
         values = {border.inputs[name]: value for name, value in inputs.items()}
-        self._enter(run_id, claim.task, order.path, -1, int(claim.attempt))
+        self._enter(run_id, claim.task, order.path, -1, int(claim.attempt), graph)
         try:
             around = None if sightings is None else Around(sightings)
             ready = prepare(graph, values, is_observed=around is not None)

@@ -57,7 +57,7 @@ class MapWork:
         self.map = map_
         self.spec = spec
         self.shared = shared
-        self._graph = graph
+        self.graph = graph
         self._way = None if queue is None else placed_on(queue, settle)
         self.run = self._make_run()
         self._decode = decode
@@ -68,7 +68,7 @@ class MapWork:
         self._most = 1
 
     def _make_run(self, emit: Callable[[Event], None] | None = None) -> ItemRun:
-        return make_run(self._graph, self.spec, [*self.spec.mapped, *self.shared], emit, self._way)
+        return make_run(self.graph, self.spec, [*self.spec.mapped, *self.shared], emit, self._way)
 
     def _observed(
         self, at: Callable[[str], None] | None, see: Callable[[Event], None] | None

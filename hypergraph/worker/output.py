@@ -6,6 +6,7 @@ executes::
 
     [run-1a2b fetch] 12 documents
     [run-1a2b embed[7]] loading the model
+    [run-1a2b outer[7]/embed] loading the model
 
 Lines from outside bodies stand as they are. Log records go through standard error, so the same
 prefix stands before each of their lines, those of tracebacks included. Under ``--log-format json``
@@ -27,7 +28,9 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, BinaryIO, TextIO
 
+from hypergraph.graph import Graph
 from hypergraph.worker import logs
+from hypergraph.worker.whereabouts import find_node
 
 #: Text without a newline is given out as a line when it gets longer than this, in characters.
 _MOST = 1 << 16
@@ -36,25 +39,39 @@ _MOST = 1 << 16
 class Where:
     """The body that a thread executes. Assign `item` as a map goes on."""
 
-    __slots__ = ("attempt", "item", "node", "run_id")
+    __slots__ = ("attempt", "graph", "item", "node", "run_id")
 
-    def __init__(self, run_id: str, node: str, item: int = -1, attempt: int = 0) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        node: str,
+        item: int = -1,
+        attempt: int = 0,
+        graph: Graph | None = None,
+    ) -> None:
         self.run_id = run_id
         self.node = node
         self.item = item  #: index of the map's item, from 0; -1 for none
         self.attempt = attempt  #: from 1; 0 where nobody says
+        self.graph = graph  #: what runs as one piece; its nodes are found when one writes
 
     def __str__(self) -> str:
         """Return what a line begins with."""
         item = f"[{self.item}]" if self.item >= 0 else ""
-        node = f" {self.node}" if self.node or item else ""
-        return f"[{self.run_id}{node}{item}] "
+        inner = self._find_inner()
+        place = (
+            f"{self.node}{item}/{inner}" if self.node and inner else f"{self.node or inner}{item}"
+        )
+        return f"[{self.run_id} {place}] " if place else f"[{self.run_id}] "
+
+    def _find_inner(self) -> str:
+        return "" if self.graph is None else find_node(self.graph)
 
     def fields(self) -> dict[str, str | int]:
         """Return what a log record has as `extra`; what there is not is left out."""
         found: dict[str, str | int] = {"run": self.run_id}
-        if self.node:
-            found["node"] = self.node
+        if node := "/".join(filter(None, (self.node, self._find_inner()))):
+            found["node"] = node
         if self.item >= 0:
             found["item"] = self.item
         if self.attempt:
@@ -66,9 +83,11 @@ class Where:
 _where: ContextVar[Where | None] = ContextVar("hypergraph_where", default=None)
 
 
-def set_context(run_id: str, node: str, item: int = -1, attempt: int = 0) -> Where:
+def set_context(
+    run_id: str, node: str, item: int = -1, attempt: int = 0, graph: Graph | None = None
+) -> Where:
     """Say that the caller executes a body from now on. Returns what to assign `item` of."""
-    where = Where(run_id, node, item, attempt)
+    where = Where(run_id, node, item, attempt, graph)
     _where.set(where)
     return where
 

@@ -39,7 +39,7 @@ class Ranges:
         values: Loads values by reference.
         worker: The slot's name, for people.
         served: Queues, without tag, that this worker serves.
-        enter: Told run, map, path, item and attempt before a range.
+        enter: Told run, map, path, item, attempt and graph before a range.
         step: Told the index of each item before its body.
         at: Told the path of each node of an item that has killed a process before.
         leave: Called when the bodies are done.
@@ -54,7 +54,7 @@ class Ranges:
         worker: str,
         *,
         served: Collection[str],
-        enter: Callable[[str, str, str, int, int], None],
+        enter: Callable[[str, str, str, int, int, Graph], None],
         step: Callable[[int], None],
         at: Callable[[str], None],
         leave: Callable[[], None],
@@ -114,7 +114,8 @@ class Ranges:
         begin = work.beginning(self._payloads, claim, at, sightings)
         done: Done = []
         stops, step, clock = work.spec.stops, self._step, time.perf_counter
-        self._enter(work.run_id, work.map, work.spec.path, claim.start, int(claim.attempt))
+        attempt = int(claim.attempt)
+        self._enter(work.run_id, work.map, work.spec.path, claim.start, attempt, work.graph)
         began = clock()
         deadline = began + TARGET_S  # also of a chunk: nobody hears of a cancel in between
         outcome: Outcome | Handover
