@@ -183,6 +183,18 @@ def _chunks(parts: Sequence[Buffer]) -> Iterator[memoryview]:
             yield view[start : start + CHUNK_BYTES]
 
 
+#: Written last: how many chunks there are.
+_COUNT = "n"
+
+
+def _fields(parts: Sequence[Buffer]) -> Iterator[tuple[int | str, memoryview | int]]:
+    number = 0
+    for chunk in _chunks(parts):
+        yield number, chunk
+        number += 1
+    yield _COUNT, number
+
+
 class RedisBlobs(Blobs):
     """Blobs in the Redis that coordinates, in chunks. For those who share no directory."""
 
@@ -197,28 +209,37 @@ class RedisBlobs(Blobs):
     def put(self, owner: str, digest: str, parts: Sequence[Buffer]) -> None:
         """See `Blobs.put`."""
         key = self._key(owner, digest)
-        for number, chunk in enumerate(_chunks(parts)):
+        for field, chunk in _fields(parts):
             expire = ("EXPIRE", key, SHARED_TTL_S)  # `create` lifts it: then a run needs them
-            self._link.pipeline([("HSET", key, number, chunk), expire])
+            self._link.pipeline([("HSET", key, field, chunk), expire])
 
     def add(self, run_id: str, digest: str, parts: Sequence[Buffer]) -> None:
         """See `Blobs.add`."""
-        meta = self._keys.run(run_id)
-        for number, chunk in enumerate(_chunks(parts)):
-            self._link.script("blob", meta, digest, number, chunk)
+        if self._count(run_id, digest) is None:  # a loop may write what it wrote before
+            for field, chunk in _fields(parts):
+                self._link.script("blob", self._keys.run(run_id), digest, field, chunk)
 
     def get(self, owner: str, digest: str, size: int) -> bytearray | None:
         """See `Blobs.get`."""
-        key = self._key(owner, digest)
+        count = self._count(owner, digest)
+        if count is None:
+            return None
         data = bytearray()
-        count = int(self._link.pipeline([("HLEN", key)])[0])
         for number in range(count):
-            data += self._link.pipeline([("HGET", key, number)])[0] or b""
-        return data if count else None
+            found = self._link.pipeline([("HGET", self._key(owner, digest), number)])[0]
+            data += found or b""
+        return data
 
     def has(self, owner: str, digest: str) -> bool:
         """See `Blobs.has`."""
-        return bool(self._link.pipeline([("EXPIRE", self._key(owner, digest), SHARED_TTL_S)])[0])
+        there = self._count(owner, digest) is not None
+        self._link.pipeline([("EXPIRE", self._key(owner, digest), SHARED_TTL_S)])
+        return there
+
+    def _count(self, owner: str, digest: str) -> int | None:
+        """Return of how many chunks a blob is; None if it is not there, or not as a whole."""
+        found = self._link.pipeline([("HGET", self._key(owner, digest), _COUNT)])[0]
+        return None if found is None else int(found)
 
     def forget(self, run_id: str) -> None:
         """See `Blobs.forget`. The scripts have removed all there was."""
