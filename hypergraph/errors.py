@@ -34,7 +34,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from hypergraph.wording import a_kind, because, death, doing, missing_inputs, on, quoted
+from hypergraph import wording
+from hypergraph.wording import a_kind, because, doing, on, quoted
 
 
 class HypergraphError(Exception):
@@ -87,7 +88,7 @@ class MissingInputError(RunError):
     ) -> None:
         self.missing = sorted(missing)
         self.provided = list(provided or ())
-        self.message = message or missing_inputs(self.missing, self.provided)
+        self.message = message or wording.missing_inputs(self.missing, self.provided)
         super().__init__(self.missing, self.provided, self.message)
 
     def __str__(self) -> str:
@@ -153,13 +154,8 @@ class RunCancelled(RunError):
     skipped: int | None = None  #: items or nodes that never started, or `None`
 
     def __str__(self) -> str:
-        counts = [
-            f"{count} {word}"
-            for count, word in ((self.done, "finished"), (self.skipped, "skipped"))
-            if count is not None
-        ]
-        text = f"Run {self.run_id} was cancelled"
-        return f"{text} ({', '.join(counts)})." if counts else f"{text}."
+        counts = wording.counted(finished=self.done, skipped=self.skipped)
+        return f"Run {self.run_id} was cancelled{counts}."
 
 
 @dataclass(eq=False)
@@ -214,7 +210,7 @@ class WorkerCrashed(WorkerError):
         times = "once" if self.attempts == 1 else f"{self.attempts} times"
         return (
             f"The worker process{on(self.worker)} died {times} while it ran "
-            f"{doing(self.node, self.item)}: {death(self.signal, self.exit_code)}. "
+            f"{doing(self.node, self.item)}: {wording.death(self.signal, self.exit_code)}. "
             "The body brings its process down; run it with SyncRunner on this input to see why."
         )
 
@@ -248,11 +244,8 @@ class NodeTimeout(WorkerError):
     stack: str = ""  #: where it was when it was stopped; empty if unknown
 
     def __str__(self) -> str:
-        limit = "its time limit" if self.limit_s is None else f"its limit of {self.limit_s:g} s"
-        where = f"\nIt was here:\n{self.stack}" if self.stack else ""
-        return (
-            f"{doing(self.node, self.item)} ran longer than {limit}{on(self.worker)} and was "
-            f"stopped. Raise the limit, or make the node do less.{where}"
+        return wording.timed_out(
+            doing(self.node, self.item), on(self.worker), self.limit_s, self.stack
         )
 
 
@@ -264,13 +257,7 @@ class NoWorker(WorkerError):
     url: str = ""  #: where workers were looked for, without its password
 
     def __str__(self) -> str:
-        at = f" at {self.url}" if self.url else ""
-        url = f" --url {self.url}" if self.url else ""
-        queues = "" if self.queue == "default" else f" --queues {self.queue}"
-        return (
-            f"No live worker serves queue {self.queue!r}{at}; nothing was stored. Start one with "
-            f"`hypergraph worker{url}{queues}`, or queue the run all the same with submit()."
-        )
+        return wording.no_worker(self.queue, self.url)
 
 
 @dataclass(eq=False)
@@ -285,12 +272,7 @@ class MissingModule(WorkerError):
         self.workers = tuple(self.workers)
 
     def __str__(self) -> str:
-        use = f", which node {self.node!r} needs" if self.node else ""
-        asked = f" Asked: {quoted(self.workers)}." if self.workers else ""
-        return (
-            f"No live worker can import module {self.module!r}{use}.{asked} Install it there, put "
-            "it on their PYTHONPATH, or ship the code by value with ship='value'."
-        )
+        return wording.missing_module(self.module, self.node, self.workers)
 
 
 @dataclass(eq=False)
@@ -302,14 +284,8 @@ class CodeDiffers(MissingModule):
     worker: str = ""  #: version and code here
 
     def __str__(self) -> str:
-        use = f", which node {self.node!r} needs," if self.node else ""
-        found = f" ({quoted(self.workers)})" if self.workers else ""
-        package = self.module.partition(".")[0]
-        return (
-            f"The code of {self.name}{use}, is not the same on client and workers{found}: module "
-            f"{self.module!r} differs. The client has {self.client}, the worker {self.worker}. "
-            f"Nothing was run. Install the same {package!r} on both and restart the workers, or "
-            "the client if its is the older one; or send the code along with ship='value'."
+        return wording.code_differs(
+            self.name, self.node, self.workers, self.module, self.client, self.worker
         )
 
 
@@ -321,12 +297,7 @@ class IncompatibleWorker(WorkerError):
     workers: Mapping[str, str] = field(default_factory=dict)  #: worker -> what it is
 
     def __str__(self) -> str:
-        table = "".join(f"\n  {name}: {what}" for name, what in self.workers.items())
-        return (
-            f"This client is {self.client}, and no worker matches it:{table or ' none is alive.'}\n"
-            "Functions do not survive a change of Python's minor version. Start a worker with the "
-            "client's version, or run the client with the workers'."
-        )
+        return wording.incompatible_worker(self.client, self.workers)
 
 
 class PayloadError(HypergraphError):
@@ -423,16 +394,8 @@ class ForbiddenCode(UntrustedPayload):
 
     allowed: Sequence[str] = ()  #: modules whose code the worker runs
 
-    def __post_init__(self) -> None:
-        self.allowed = tuple(self.allowed)
-
     def __str__(self) -> str:
-        allowed = ", ".join(self.allowed) or "no module at all"
-        return (
-            f"It uses {self.reason}, and this worker runs only what lies in {allowed}, by name: it "
-            "was started with --allow-modules. Nothing was run. Define the nodes there and submit "
-            "with ship='reference', or start a worker without --allow-modules."
-        )
+        return wording.forbidden_code(self.reason, self.allowed)
 
 
 class StoreError(HypergraphError):
@@ -483,14 +446,7 @@ class StoreFull(StoreError):
     largest: Mapping[str, int] = field(default_factory=dict)  #: the largest runs, run id -> bytes
 
     def __str__(self) -> str:
-        known = self.used_bytes is not None and self.limit_bytes is not None
-        numbers = f" ({self.used_bytes:,} of {self.limit_bytes:,} bytes)" if known else ""
-        runs = ", ".join(f"{run_id}: {size:,} bytes" for run_id, size in self.largest.items())
-        biggest = f" Largest runs: {runs}." if runs else ""
-        return (
-            f"Redis is full{numbers}, so nothing new was stored.{biggest} Raise maxmemory, wait "
-            "for runs to finish, or keep results for less time with keep_s=."
-        )
+        return wording.store_full(self.used_bytes, self.limit_bytes, self.largest)
 
 
 @dataclass(eq=False)

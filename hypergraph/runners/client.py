@@ -149,7 +149,8 @@ class Client(base.BaseRunner):
         if opened is None:
             return None
         session, run_id, queue, feeder = opened
-        return MapCall(session, run_id, queue, feeder, raises=options.raises)
+        total = len(items) if items.is_sized else -1
+        return MapCall(session, run_id, queue, feeder, raises=options.raises, total=total)
 
     def _store_map(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from hypergraph.errors import ResultExpired
@@ -19,7 +19,7 @@ from hypergraph.runners.handle import RunHandle
 from hypergraph.runners.map_call import MapHandle, MapIterator, no_results
 from hypergraph.runners.observe import Observation, RunEvents, Watching
 from hypergraph.runners.options import Options
-from hypergraph.runners.progress import Progress
+from hypergraph.runners.progress import Progress, RunWatch
 from hypergraph.runners.result import MapResult, RunResult
 from hypergraph.values.ship import Ship
 
@@ -133,7 +133,7 @@ class DistributedRunner(Client):
             Progress(self._shows(progress, seers), graph.name or "run", delay_s=1.0) as bar,
         ):
             try:
-                result = handle.wait(seen=self._watch_run(handle, bar))
+                result = handle.wait(seen=RunWatch(self._open().coordinator, handle.run_id, bar))
             except BaseException:  # Ctrl-C above all; whatever it is, nobody waits any more
                 handle.cancel()
                 raise
@@ -142,18 +142,6 @@ class DistributedRunner(Client):
         if result.error is None:
             options.warn_of_lacking(graph, [result])
         return result
-
-    def _watch_run(self, handle: RunHandle, bar: Progress) -> Callable[[], None]:
-        """Return what shows where a run stands, from its journal."""
-        coordinator = self._open().coordinator
-        fold = coordinator.new_fold(handle.run_id)
-
-        def look() -> None:
-            if bar.is_wanted:
-                coordinator.catch_up(fold)
-                bar.update(fold.ended, fold.failures, fold.ended + len(fold.tree.open_tasks))
-
-        return look
 
     def submit(
         self,
@@ -274,7 +262,7 @@ class DistributedRunner(Client):
             Observation(self._open(), call.run_id, seers),
             Progress(self._shows(progress, seers), graph.name or "map") as bar,
         ):
-            results = MapResult(call.read_all(bar.see_map), outputs)
+            results = MapResult(call.read_all(bar.update), outputs)
         options.warn_of_lacking(graph, results)
         return results
 

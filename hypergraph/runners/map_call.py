@@ -21,8 +21,8 @@ from hypergraph.runners.session import Session
 from hypergraph.store.contract import Fed
 from hypergraph.values.results import Row
 
-#: Told (items done, failed, uploaded, in all or -1).
-Seen = Callable[[int, int, int, int], None]
+#: Told (items done, failed, in all or -1).
+Seen = Callable[[int, int, int], None]
 
 
 def read_row(run_id: str, index: int, row: Row) -> RunResult:
@@ -42,13 +42,31 @@ class MapCall:
     """A map that this client feeds and reads, and that ends when the client leaves it."""
 
     def __init__(
-        self, session: Session, run_id: str, queue: str, feeder: Feeder, *, raises: bool
+        self,
+        session: Session,
+        run_id: str,
+        queue: str,
+        feeder: Feeder,
+        *,
+        raises: bool,
+        total: int = -1,
     ) -> None:
+        """Hold a map.
+
+        Args:
+            session: The way to its Redis.
+            run_id: The map.
+            queue: Where tickets for its items go.
+            feeder: Has its inputs.
+            raises: Whether the first failure ends it and is raised.
+            total: Items in all, where that is known beforehand.
+        """
         self._session = session
         self.run_id = self._run_id = run_id
         self._queue = queue
         self._feeder = feeder
         self._raises = raises
+        self._total = total
 
     def read_all(self, seen: Seen) -> list[RunResult]:
         """Return the results of all items, in the order of the inputs.
@@ -69,7 +87,7 @@ class MapCall:
         failed: list[RunResult] = []
         following = 0
         with Progress(shows, name) as bar:
-            for result in self._results(bar.see_map, count=False):
+            for result in self._results(bar.update, count=False):
                 if result.error is not None and self._raises:
                     failed.append(result)
                     self._reader.consumed += 1
@@ -92,8 +110,12 @@ class MapCall:
 
     def _results(self, seen: Seen, *, count: bool) -> Iterator[RunResult]:
         run_id = self._run_id
+
+        def see(done: int, failed: int, total: int) -> None:
+            seen(done, failed, self._total if total < 0 else total)
+
         reader = self._reader = MapReader(
-            self._session, run_id, self._queue, self._feeder, seen=seen
+            self._session, run_id, self._queue, self._feeder, seen=see
         )
         try:
             for index, row in reader.rows():

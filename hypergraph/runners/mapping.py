@@ -93,7 +93,7 @@ class MapReader:
         queue: Where tickets for its items go.
         feeder: None for a map whose inputs are all there.
         keep: Leave results in Redis, for other readers.
-        seen: Told (done, failed, uploaded, total or -1) after each look.
+        seen: Told (done, failed, total or -1) after each look.
         deadline: By the monotonic clock: TimeoutError when the map has not ended by then.
     """
 
@@ -105,7 +105,7 @@ class MapReader:
         feeder: Feeder | None,
         *,
         keep: bool = False,
-        seen: Callable[[int, int, int, int], None] = lambda *_: None,
+        seen: Callable[[int, int, int], None] = lambda *_: None,
         deadline: float | None = None,
     ) -> None:
         self._session = session
@@ -137,7 +137,7 @@ class MapReader:
                 forget=0 if self._keep else position,
                 read=self.consumed,
             )
-            self._seen(found.done, found.failed, found.avail, found.total)
+            self._seen(found.done, found.failed, found.total)
             for start, sealed in found.ranges:
                 for offset, row in enumerate(
                     open_rows(session.payloads, run_id, BOARD, start, sealed)

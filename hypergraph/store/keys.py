@@ -27,7 +27,7 @@ a cluster. Runs in progress never expire; a run that has ended lives `keep_s` lo
     hg:<ns>:{R}:ready:<queue>  zset    task id -> order; what nobody holds
     hg:<ns>:{R}:slots          hash    slot -> "id:attempt,..."; the leases
     hg:<ns>:{R}:calls          hash    slot -> number of its last call; to recognise a repeat
-    hg:<ns>:{R}:attempts       hash    task id -> executions that count
+    hg:<ns>:{R}:attempts       hash    task id -> executions that were lost and count
     hg:<ns>:{R}:deaths         hash    task id -> workers it has killed
     hg:<ns>:{R}:alone          set     tasks to be claimed one at a time
     hg:<ns>:{R}:refused        hash    task id -> workers that could not load it

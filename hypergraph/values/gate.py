@@ -100,7 +100,7 @@ def admitted(
 
 def refused(what: str, allowed: Collection[str]) -> ForbiddenCode:
     """Return the error that says what this worker will not run."""
-    return ForbiddenCode(what, allowed=sorted(allowed))
+    return ForbiddenCode(what, allowed=tuple(sorted(allowed)))
 
 
 def _is_data(module: str, name: str) -> bool:
