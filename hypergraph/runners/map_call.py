@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 from hypergraph.coordinator.ids import inner_run_id
@@ -156,11 +156,16 @@ class MapIterator:
         """End the map; what is under way counts no more."""
         if self._call is not None:
             self._call.abandon()  # a generator that was never begun does nothing when it is closed
-        with suppress(ValueError):  # a thread waits for its next result, and will hear of it
+        # A thread may be waiting for its next result; it will hear of it.
+        with contextlib.suppress(ValueError):
             self._results.close()
 
     def __del__(self) -> None:
-        self.close()
+        # Not with contextlib: as the interpreter ends, modules go before objects do.
+        try:  # noqa: SIM105
+            self.close()
+        except Exception:
+            pass
 
     def __aiter__(self) -> AsyncIterator[RunResult]:
         return self._iterate()

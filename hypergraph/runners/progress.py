@@ -50,6 +50,8 @@ class Progress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._bar is None and not self._has_written:
+            return  # nothing was shown, and as the interpreter ends nothing can be
         with self.forgiving():
             if self._bar is not None:
                 self._bar.draw(*self._last, self._rate())

@@ -75,6 +75,8 @@ def test_a_worker_runs_what_clients_submit_and_is_listed(
 ) -> None:
     process = start("--name", "db1", "--label", "gpu=a100", "--label", "rack=7", processes=2)
     ran_in = client.run(Graph([where]), x=1, progress=False)["pid"]
+    # Its processes are in what a host says of itself from its second heartbeat on.
+    assert wait_until(lambda: ran_in in hosts(command)[0]["children"].values(), 10.0)
     (host,) = hosts(command)
     told = command("workers")
 

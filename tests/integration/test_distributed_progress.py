@@ -107,7 +107,7 @@ def test_a_map_draws_a_bar_with_items_rate_and_failures(
     assert "5 failed" in drawn
     counts = [int(done) for done, _, _ in states]
     assert counts == sorted(counts)
-    assert len(set(counts)) > 3
+    assert len(set(counts)) > 1
 
 
 def test_lines_that_nodes_print_stand_above_the_bar(tmp_path: Path) -> None:
