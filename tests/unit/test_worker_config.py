@@ -23,7 +23,7 @@ CONFIG = WorkerConfig(
     processes=3,
     labels=("a100",),
     allow_modules=("ours",),
-    sys_path=("/work/ünïcode", "/a path"),
+    sys_path=("/srv/ünïcode", "/a path"),
     cwd="/tmp",
     local=True,
 )
