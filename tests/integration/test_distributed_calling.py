@@ -308,7 +308,7 @@ def use(x):
     return runner.run(graph, x=x)["y"]
 
 if __name__ == "__main__":
-    print(use(2))
+    print(use(2), flush=True)  # what is not flushed is flushed by each fork again
     stream = runner.map_iter(graph, {"x": range(10_000)}, map_over="x")
     next(stream)
     pid = os.fork()
